@@ -1,0 +1,67 @@
+"""One specification of a finite mixture, two independent programs (EM and PyMC), and whether they agree."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
+from .families import Bernoulli, Family, Gaussian, Product
+from .priors import Beta, Dirichlet, FraleyRaftery, Gamma, NormalInverseWishart
+from .slots import Free, Shared
+from .spec import Mixture
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "EM": "em.methods",
+    "EMFit": "results",
+    "HardEM": "em.methods",
+    "SQUAREM": "em.methods",
+    "Status": "em.status",
+    "compile_em": "results",
+    "compile_pymc": "bayes.compile",
+    "cross_check": "crosscheck.check",
+    "CrossCheck": "crosscheck.check",
+    "fit": "results",
+    "list_datasets": "datasets",
+    "load": "storage",
+    "load_dataset": "datasets",
+    "loo": "bayes.loo",
+    "sample": "bayes.sample",
+    "simulate": "simulation",
+}
+
+__all__ = [
+    "Bernoulli",
+    "Beta",
+    "DataError",
+    "Dirichlet",
+    "Family",
+    "FitError",
+    "FraleyRaftery",
+    "Free",
+    "Gamma",
+    "Gaussian",
+    "Mixture",
+    "MixtureError",
+    "MixtureWarning",
+    "NormalInverseWishart",
+    "Product",
+    "Shared",
+    "SpecError",
+    "UnsupportedError",
+    *_LAZY,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'mixtures' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,297 @@
+"""The sets that parameters live in: what is legal, and free coordinates without constraints.
+
+A domain works on arrays with a leading component axis, `value (J, *shape)`, and maps each component's value to a row of free
+coordinates `(J, m)`. Gradients with respect to a symmetric matrix are symmetric: `d f = sum_ij G_ij d Sigma_ij`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import SpecError
+
+__all__ = ["Covariance", "Domain", "Parameter", "Positive", "Real", "Simplex", "UnitInterval"]
+
+Array = NDArray[np.float64]
+
+
+class Domain:
+    """Interface: one set of legal values and its free coordinates."""
+
+    def problem(self, value: Array) -> str | None:
+        """What is wrong with one component's fixed value (entries to be estimated are NaN), or None."""
+        raise NotImplementedError
+
+    def unconstrain(self, value: Array) -> Array:
+        """Free coordinates (J, m) of values (J, *shape)."""
+        raise NotImplementedError
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        """Values (J, *shape) of free coordinates (J, m)."""
+        raise NotImplementedError
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        """Gradient in free coordinates (J, m) from the gradient in values (J, *shape)."""
+        raise NotImplementedError
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        """A legal value for standardised columns, at which a start takes its first statistics."""
+        raise NotImplementedError
+
+    def at_boundary(self, value: Array) -> NDArray[np.bool_]:
+        """Which free coordinates (J, m) sit on an edge of the set, where they are infinite."""
+        return np.zeros(self.unconstrain(value).shape, dtype=bool)
+
+    def nearest_edge(self, value: Array, tolerance: float) -> Array:
+        """The value with entries that are within `tolerance` of a legal edge moved onto it."""
+        return value
+
+    def entries(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Index of every scalar that a table shows, in the order of `marginal`."""
+        return list(np.ndindex(*shape))
+
+    def marginal(self, value: Array) -> Array:
+        """One unconstrained number per shown entry, (J, len(entries)): the scale on which it is compared."""
+        return self.unconstrain(value)
+
+    def to_data(self, value: Array, center: Array, scale: Array) -> Array:
+        """The value in data units, from the value for columns (x - center) / scale."""
+        return value
+
+    def to_standard(self, value: Array, center: Array, scale: Array) -> Array:
+        """The value for columns (x - center) / scale, from the value in data units."""
+        return value
+
+    def gradient_to_standard(self, gradient: Array, scale: Array) -> Array:
+        """The gradient in the standardised value, from the gradient in data units."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class Real(Domain):
+    """Real numbers; a location, so it moves and stretches with its column."""
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.zeros(shape)
+
+    def problem(self, value: Array) -> str | None:
+        return None if not np.any(np.isinf(value)) else "must be finite"
+
+    def unconstrain(self, value: Array) -> Array:
+        return value.reshape(len(value), -1).astype(np.float64)
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        return free.reshape(len(free), *shape)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        return gradient.reshape(len(value), -1)
+
+    def to_data(self, value: Array, center: Array, scale: Array) -> Array:
+        return center + scale * value
+
+    def to_standard(self, value: Array, center: Array, scale: Array) -> Array:
+        return (value - center) / scale
+
+    def gradient_to_standard(self, gradient: Array, scale: Array) -> Array:
+        return gradient * scale
+
+
+@dataclass(frozen=True)
+class Positive(Domain):
+    """Numbers above zero, free on the log scale."""
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.ones(shape)
+
+    def problem(self, value: Array) -> str | None:
+        return None if np.all((value > 0) | np.isnan(value)) else "must be greater than 0"
+
+    def unconstrain(self, value: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.log(value.reshape(len(value), -1))
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        return np.exp(free).reshape(len(free), *shape)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        return (gradient * value).reshape(len(value), -1)
+
+    def at_boundary(self, value: Array) -> NDArray[np.bool_]:
+        return value.reshape(len(value), -1) <= 0
+
+
+@dataclass(frozen=True)
+class UnitInterval(Domain):
+    """Probabilities; 0 and 1 are legal answers, free on the logit scale in between."""
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.full(shape, 0.5)
+
+    def problem(self, value: Array) -> str | None:
+        return None if np.all(((value >= 0) & (value <= 1)) | np.isnan(value)) else "must lie in [0, 1]"
+
+    def unconstrain(self, value: Array) -> Array:
+        flat = value.reshape(len(value), -1)
+        with np.errstate(divide="ignore"):
+            return np.log(flat) - np.log1p(-flat)
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        with np.errstate(over="ignore"):
+            return (1.0 / (1.0 + np.exp(-free))).reshape(len(free), *shape)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        inside = value * (1.0 - value)
+        return np.where(inside > 0, gradient * inside, 0.0).reshape(len(value), -1)
+
+    def nearest_edge(self, value: Array, tolerance: float) -> Array:
+        return np.where(value < tolerance, 0.0, np.where(value > 1.0 - tolerance, 1.0, value))
+
+    def at_boundary(self, value: Array) -> NDArray[np.bool_]:
+        flat = value.reshape(len(value), -1)
+        return (flat <= 0) | (flat >= 1)
+
+
+@dataclass(frozen=True)
+class Simplex(Domain):
+    """Positive shares that sum to one, (1, K); free as log ratios to the last share (shares of zero are left out by the caller)."""
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.full(shape, 1.0 / shape[-1])
+
+    def problem(self, value: Array) -> str | None:
+        if np.any(value < 0):
+            return "must not be negative"
+        if not np.any(np.isnan(value)) and abs(float(np.sum(value)) - 1.0) > 1e-8:
+            return f"must sum to 1 (they sum to {float(np.sum(value)):.6g})"
+        return None
+
+    def unconstrain(self, value: Array) -> Array:
+        logs = np.log(value)
+        return logs[:, :-1] - logs[:, -1:]
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        full = np.concatenate([free, np.zeros((len(free), 1))], axis=1)
+        full = np.exp(full - full.max(axis=1, keepdims=True))
+        return full / full.sum(axis=1, keepdims=True)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        return (value * (gradient - np.sum(gradient * value, axis=1, keepdims=True)))[:, :-1]
+
+    def marginal(self, value: Array) -> Array:
+        return UnitInterval().unconstrain(value)
+
+
+@dataclass(frozen=True)
+class Covariance(Domain):
+    """Symmetric positive definite matrices (J, d, d) of one structure, free as the log-Cholesky factor.
+
+    Parameters
+    ----------
+    structure
+        "full", "diagonal" (off-diagonal zero) or "spherical" (a multiple of the identity).
+
+    References
+    ----------
+    Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and Computing 6.
+    """
+
+    structure: str = "full"
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.eye(shape[-1])
+
+    def problem(self, value: Array) -> str | None:
+        known = value[~np.isnan(value)]
+        if known.size < value.size:
+            return None
+        matrix = np.atleast_2d(value)
+        if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0.0):
+            return "must be symmetric"
+        eigenvalues = np.linalg.eigvalsh(matrix)
+        if eigenvalues[0] <= 0:
+            return f"must be positive definite (its smallest eigenvalue is {eigenvalues[0]:.3g})"
+        off = matrix - np.diag(np.diag(matrix))
+        if self.structure != "full" and np.any(off != 0):
+            return f"must be diagonal because structure={self.structure!r}"
+        if self.structure == "spherical" and np.ptp(np.diag(matrix)) > 1e-12 * abs(matrix[0, 0]):
+            return "must be a multiple of the identity because structure='spherical'"
+        return None
+
+    def entries(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        d = shape[0]
+        if self.structure == "full":
+            return [(i, j) for i in range(d) for j in range(i + 1)]
+        return [(j, j) for j in range(d if self.structure == "diagonal" else 1)]
+
+    def unconstrain(self, value: Array) -> Array:
+        d = value.shape[-1]
+        if self.structure == "spherical":
+            return 0.5 * np.log(value[:, :1, 0])
+        if self.structure == "diagonal":
+            return 0.5 * np.log(np.diagonal(value, axis1=1, axis2=2))
+        rows, columns = np.tril_indices(d)
+        factor = np.linalg.cholesky(value)
+        factor[:, range(d), range(d)] = np.log(factor[:, range(d), range(d)])
+        return factor[:, rows, columns]
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        d, count = shape[0], len(free)
+        diagonal = np.arange(d)
+        if self.structure != "full":
+            value = np.zeros((count, d, d))
+            value[:, diagonal, diagonal] = np.exp(2.0 * free)
+            return value
+        rows, columns = np.tril_indices(d)
+        factor = np.zeros((count, d, d))
+        factor[:, rows, columns] = free
+        factor[:, diagonal, diagonal] = np.exp(factor[:, diagonal, diagonal])
+        return factor @ factor.transpose(0, 2, 1)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        d = value.shape[-1]
+        if self.structure != "full":
+            each = 2.0 * np.diagonal(gradient, axis1=1, axis2=2) * np.diagonal(value, axis1=1, axis2=2)
+            return each if self.structure == "diagonal" else each.sum(axis=1, keepdims=True)
+        rows, columns = np.tril_indices(d)
+        factor = np.linalg.cholesky(value)
+        inner = 2.0 * gradient @ factor
+        inner[:, range(d), range(d)] *= factor[:, range(d), range(d)]
+        return inner[:, rows, columns]
+
+    def to_data(self, value: Array, center: Array, scale: Array) -> Array:
+        return value * np.multiply.outer(scale, scale)
+
+    def to_standard(self, value: Array, center: Array, scale: Array) -> Array:
+        return value / np.multiply.outer(scale, scale)
+
+    def gradient_to_standard(self, gradient: Array, scale: Array) -> Array:
+        return gradient * np.multiply.outer(scale, scale)
+
+
+class Parameter(NamedTuple):
+    """A named parameter of a family: its domain and shape, each axis of which is "column"."""
+
+    name: str
+    domain: Domain
+    axes: tuple[str, ...] = ("column",)
+
+    def shape(self, n_columns: int) -> tuple[int, ...]:
+        """Shape of one component's value for a block of that many columns."""
+        return (n_columns,) * len(self.axes)
+
+
+def check_fixed(parameter: Parameter, value: Array, where: str) -> None:
+    """Refuse a fixed value outside the parameter's domain, naming the slot."""
+    problem = parameter.domain.problem(value)
+    if problem:
+        raise SpecError(f"{where}: {parameter.name} {problem}; found {np.array2string(np.asarray(value), precision=6)}.")
+
+
+def labels(names: Sequence[str], index: tuple[int, ...]) -> str:
+    """The text of an index into an array with column axes, e.g. `waiting, eruptions`."""
+    return ", ".join(names[i] for i in index)

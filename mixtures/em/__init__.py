@@ -1,0 +1,1 @@
+"""The EM program: passes, methods, starts, and the search for the best local maximum."""

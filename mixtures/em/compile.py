@@ -1,0 +1,164 @@
+"""The EM program one step at a time, for teaching and for loops of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data import read_rows
+from ..errors import SpecError, nearest
+from ..families.base import Array
+from ..rng import RNGLike, as_generator
+from ..spec import Mixture
+from .methods import Method, as_method
+from .parameters import Parameters
+from .program import Params, Program
+from .starts import KINDS, StartMaker
+
+__all__ = ["EMProgram", "Responsibilities", "compile_em"]
+
+
+@dataclass(frozen=True, eq=False)
+class Responsibilities:
+    """What an E-step yields.
+
+    Attributes
+    ----------
+    values
+        p(component given row), (n, K).
+    log_likelihood
+        Of the parameters that they were computed at, data units.
+    """
+
+    values: Array
+    log_likelihood: float
+    at: Params
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.values, dtype=dtype)
+
+
+class EMProgram:
+    """A specification compiled to EM on given rows; made by `compile_em`.
+
+    Every method takes and returns `Parameters` in data units; a mapping of arrays or an xarray Dataset is accepted too.
+    """
+
+    def __init__(self, program: Program, specification: Mixture) -> None:
+        self._program, self.specification, self.resolved = program, specification, program.spec
+
+    def parameters(self, values: Mapping[str, Any]) -> Parameters:
+        """Parameters from a mapping of arrays, checked."""
+        return values if isinstance(values, Parameters) else Parameters(self.resolved, values)
+
+    def _standard(self, p: Mapping[str, Any]) -> Params:
+        return self._program.to_standard(self.parameters(p).params())
+
+    def _data(self, p: Params) -> Parameters:
+        return Parameters.of(self.resolved, self._program.to_data(p))
+
+    def start(self, *, rng: RNGLike = None, method: str = "k-means") -> Parameters:
+        """A random start.
+
+        Parameters
+        ----------
+        rng
+            Seed or generator.
+        method
+            "principal axes" (deterministic), "k-means", "random rows", "neighbourhood", "random direction" or "random shares".
+
+        Raises
+        ------
+        SpecError
+            For an unknown kind of start.
+        """
+        if method not in KINDS:
+            raise SpecError(f"start(method={method!r}): unknown kind of start.{nearest(str(method), KINDS)} Legal are {', '.join(map(repr, KINDS))}.")
+        return self._data(self._program.ordered(StartMaker.of(self._program).make(method, as_generator(rng)))[0])
+
+    def e_step(self, p: Mapping[str, Any]) -> Responsibilities:
+        """Responsibilities (n, K) of the rows at p, and the log-likelihood there."""
+        at = self._standard(p)
+        joint = self._program.responsibilities(at)
+        return Responsibilities(joint, self.log_likelihood(p), at)
+
+    def m_step(self, r: Responsibilities | Array) -> Parameters:
+        """Parameters that maximise the expected complete-data log-likelihood given responsibilities (n, K).
+
+        Raises
+        ------
+        SpecError
+            If they do not have one row per row of the data and one column per component, or are no probabilities.
+        """
+        values, at = (r.values, r.at) if isinstance(r, Responsibilities) else (np.asarray(r, dtype=np.float64), None)
+        shape = (len(self._program.v), self._program.n_components)
+        if values.shape != shape:
+            raise SpecError(f"Responsibilities have shape {values.shape}; {shape} is needed, (rows, components).")
+        if not np.all(values >= 0) or not np.allclose(values.sum(axis=1), 1.0, atol=1e-8):
+            raise SpecError("Responsibilities must be non-negative and sum to 1 in every row.")
+        return self._data(self._program.from_responsibilities(values, at))
+
+    def step(self, p: Mapping[str, Any]) -> Parameters:
+        """One pass: E-step and M-step."""
+        at = self._standard(p)
+        return self._data(self._program.m_step(self._program.evaluate(at), at))
+
+    def log_likelihood(self, p: Mapping[str, Any]) -> float:
+        """Log-likelihood of p, data units."""
+        return float(self._program.v @ self._program.row_log_likelihood(self._standard(p)))
+
+    def log_prior(self, p: Mapping[str, Any]) -> float:
+        """Log prior density of p with its constants, data units."""
+        return self._program.log_prior_data_units(self._standard(p))
+
+    def run(self, p: Mapping[str, Any], *, passes: int, method: Method | None = None) -> tuple[Parameters, Array]:
+        """At least so many passes from p (plain EM unless another method is given).
+
+        Returns
+        -------
+        parameters, history
+            The last parameters and the method's objective at every accepted point, data units.
+        """
+        from .methods import EM, Run
+
+        state = Run(self._program, EM() if method is None else as_method(method), self._standard(p))
+        while state.passes <= passes:
+            state.method.cycle(state)
+        offset = self._program.objective_offset(state.p)
+        return self._data(state.p), np.array(state.history) + offset
+
+
+def compile_em(spec: Mixture, data: Any, *, estimate: str = "mle", sample_weight: Any = None) -> EMProgram:
+    """Compile a specification to the EM program on given rows, to be run one step at a time.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    data
+        A pandas or polars frame, xarray object, dict of arrays or NumPy array with the specification's columns.
+    estimate
+        "mle", or "map" for the mode of the posterior density of the named parameters.
+    sample_weight
+        Counts or weights of the rows: an array (n,) or the name of a column.
+
+    Raises
+    ------
+    SpecError, DataError
+        As `fit`.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> em = mx.compile_em(mx.Mixture(mx.Gaussian("waiting"), n_components=2), mx.load_dataset("old_faithful"))
+    >>> p = em.start(rng=1)
+    >>> em.log_likelihood(em.step(p)) >= em.log_likelihood(p)
+    True
+    """
+    rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False)
+    spec.check_rows(rows)
+    resolved = spec.resolve(rows)
+    return EMProgram(Program(resolved, rows, estimate), spec)

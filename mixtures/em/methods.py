@@ -1,0 +1,172 @@
+"""Algorithms as values: plain EM, SQUAREM and hard (classification) EM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import FitError, SpecError
+from ..families.base import Array, DegenerateComponentError
+from .coordinates import Coordinates
+from .program import Evaluation, Params, Program, hard_assignment
+
+__all__ = ["EM", "SQUAREM", "HardEM", "Method", "Run"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Interface of EM algorithms.
+
+    Parameters
+    ----------
+    max_passes
+        Largest number of passes over the rows that one start may take.
+    """
+
+    max_passes: int = 10_000
+    polish: ClassVar[bool] = False
+    """Whether the last digits come from Newton steps on the observed information."""
+    assign: ClassVar[Callable[[Array], tuple[Array, Array]] | None] = None
+    """How log(w f) becomes row values and responsibilities; None is the soft rule of EM."""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.max_passes, int) and self.max_passes >= 1):
+            raise SpecError(f"{type(self).__name__}: max_passes must be an integer >= 1; found {self.max_passes!r}.")
+
+    def cycle(self, run: Run) -> None:
+        """One cycle of the algorithm: moves `run` to a point whose objective is no lower."""
+        raise NotImplementedError
+
+
+@dataclass
+class Run:
+    """One climb: where it is, what the last pass there said, and the objective of every accepted point."""
+
+    program: Program
+    method: Method
+    p: Params
+    evaluation: Evaluation = field(init=False)
+    history: list[float] = field(default_factory=list)
+    passes: int = 0
+
+    def __post_init__(self) -> None:
+        self.accept(self.p, self.evaluate(self.p))
+
+    def evaluate(self, p: Params) -> Evaluation:
+        """One pass at p, counted."""
+        self.passes += 1
+        return self.program.evaluate(p, type(self.method).assign)
+
+    def accept(self, p: Params, evaluation: Evaluation) -> None:
+        """Move to p."""
+        self.p, self.evaluation = p, evaluation
+        self.history.append(evaluation.objective)
+
+    def plain_step(self) -> None:
+        """One E- and one M-step."""
+        p = self.program.m_step(self.evaluation, self.p)
+        self.accept(p, self.evaluate(p))
+
+
+@dataclass(frozen=True)
+class EM(Method):
+    """Plain expectation-maximisation, one pass a cycle.
+
+    Examples
+    --------
+    >>> EM(max_passes=500)
+    EM(max_passes=500)
+
+    References
+    ----------
+    Dempster, Laird & Rubin (1977), Journal of the Royal Statistical Society B 39, 1-38.
+    """
+
+    def cycle(self, run: Run) -> None:
+        run.plain_step()
+
+
+@dataclass(frozen=True)
+class SQUAREM(Method):
+    """EM with squared extrapolation in free coordinates, monotone, finished by Newton steps. The default.
+
+    Two EM steps give the direction; the extrapolated point is kept only if its objective is no lower than that of the first step.
+
+    Examples
+    --------
+    >>> SQUAREM()
+    SQUAREM(max_passes=10000)
+
+    References
+    ----------
+    Varadhan & Roland (2008), Scandinavian Journal of Statistics 35, 335-353 (scheme S3).
+    """
+
+    polish: ClassVar[bool] = True
+
+    def cycle(self, run: Run) -> None:
+        start = run.p
+        run.plain_step()
+        first = run.p
+        second = run.program.m_step(run.evaluation, first)
+        leap = _leap(run.program, start, first, second)
+        if leap is not None:
+            try:
+                evaluation = run.evaluate(leap)
+            except (DegenerateComponentError, np.linalg.LinAlgError):
+                evaluation = None
+            if evaluation is not None and evaluation.objective >= run.evaluation.objective:
+                run.accept(leap, evaluation)
+                return
+        run.accept(second, run.evaluate(second))
+
+
+def _leap(program: Program, start: Params, first: Params, second: Params) -> Params | None:
+    """The squared extrapolation of three successive EM points, or None where it is not longer than the two steps themselves."""
+    coordinates = Coordinates(program, second)
+    a, b, c = (coordinates.vector(p) for p in (start, first, second))
+    if not np.all(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)):
+        return None
+    r, v = b - a, c - b - (b - a)
+    length, bend = float(np.linalg.norm(r)), float(np.linalg.norm(v))
+    if length == 0 or bend == 0:
+        return None
+    alpha = length / bend
+    if alpha <= 1.0:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return coordinates.params(a + 2.0 * alpha * r + alpha**2 * v)
+
+
+@dataclass(frozen=True)
+class HardEM(Method):
+    """Classification EM: every row goes to its most probable component. Its objective is the classification likelihood.
+
+    With `weights="equal"` and one common spherical variance it is k-means.
+
+    Examples
+    --------
+    >>> HardEM()
+    HardEM(max_passes=10000)
+
+    References
+    ----------
+    Celeux & Govaert (1992), Computational Statistics & Data Analysis 14, 315-332.
+    """
+
+    assign: ClassVar[Callable[[Array], tuple[Array, Array]] | None] = staticmethod(hard_assignment)
+
+    def cycle(self, run: Run) -> None:
+        run.plain_step()
+
+
+def as_method(method: Method | None) -> Method:
+    """The method, or the default; refuses anything else."""
+    if method is None:
+        return SQUAREM()
+    if not isinstance(method, Method):
+        raise FitError(f"method={method!r}: pass a value such as mx.SQUAREM(), mx.EM() or mx.HardEM().")
+    return method

@@ -1,0 +1,123 @@
+"""Named parameters: what users see of a point in parameter space, in data units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import SpecError, nearest
+from ..families.base import Array
+from ..spec import Mixture
+from .program import Params
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Parameters"]
+
+
+class Parameters(Mapping[str, Array]):
+    """An immutable mapping from parameter names to arrays in data units; the first axis of each runs over components.
+
+    Parameters
+    ----------
+    spec
+        The specification whose parameters these are.
+    values
+        One array (or labelled array) per name: `weights` (K,) and those of the families, e.g. `mean` (K, d).
+
+    Raises
+    ------
+    SpecError
+        For missing or unknown names, wrong shapes and values outside a parameter's domain.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> spec = mx.Mixture(mx.Bernoulli("a", "b"), n_components=2)
+    >>> Parameters(spec, {"weights": [0.5, 0.5], "probability": [[0.1, 0.2], [0.8, 0.9]]})["probability"].shape
+    (2, 2)
+    """
+
+    def __init__(self, spec: Mixture, values: Mapping[str, Any]) -> None:
+        given = {str(name): np.array(value, dtype=np.float64) for name, value in dict(values).items()}
+        expected = _shapes(spec)
+        for name in given:
+            if name not in expected:
+                raise SpecError(f"Unknown parameter {name!r}.{nearest(name, expected)} This specification has {', '.join(expected)}.")
+        self._values: dict[str, Array] = {}
+        self.specification = spec
+        for name, (shape, parameter) in expected.items():
+            if name not in given:
+                raise SpecError(f"Parameter {name!r} is missing. This specification has {', '.join(expected)}.")
+            value = given[name]
+            if value.shape != shape:
+                raise SpecError(f"Parameter {name!r} has shape {value.shape}; {shape} is needed (components first).")
+            for k, one in enumerate(value[None] if name == "weights" else value):
+                problem = "must not be NaN" if np.any(np.isnan(one)) else parameter.domain.problem(one)
+                if problem:
+                    where = "" if name == "weights" else f" of component {k}"
+                    raise SpecError(f"Parameter {name!r}{where} {problem}; found {np.array2string(one, precision=6)}.")
+            value.setflags(write=False)
+            self._values[name] = value
+
+    @classmethod
+    def of(cls, spec: Mixture, p: Params) -> Parameters:
+        """From the engine's parameters in data units, without checks."""
+        self = object.__new__(cls)
+        values = {"weights": p.weights.copy()}
+        for group, theta in zip(spec.groups, p.thetas, strict=True):
+            values.update({group.names[name]: value.copy() for name, value in theta.items()})
+        for value in values.values():
+            value.setflags(write=False)
+        self.specification, self._values = spec, values
+        return self
+
+    def params(self) -> Params:
+        """The engine's form, in data units."""
+        thetas = tuple(
+            {parameter.name: self._values[group.names[parameter.name]] for parameter in group.family.parameters}
+            for group in self.specification.groups
+        )
+        return Params(self._values["weights"], thetas)
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._values:
+            raise KeyError(f"{name!r}.{nearest(name, self._values)} Parameters are {', '.join(self._values)}.")
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return "Parameters(" + ", ".join(f"{name}={np.array2string(value, precision=5, separator=', ')}" for name, value in self.items()) + ")"
+
+    def to_dataset(self) -> xr.Dataset:
+        """The same as a labelled xarray Dataset: dims component and `<block>_column`."""
+        import xarray as xr
+
+        coords: dict[str, Any] = {"component": np.arange(self.specification.n_components)}
+        variables: dict[str, Any] = {"weights": (("component",), self["weights"])}
+        for group in self.specification.groups:
+            coords[group.component_dim] = np.array(group.components)
+            for parameter in group.family.parameters:
+                dims = group.dims(parameter)
+                coords.update({dim: list(group.family.columns) for dim in dims[1:]})
+                variables[group.names[parameter.name]] = (dims, self[group.names[parameter.name]])
+        return xr.Dataset(variables, coords=coords)
+
+
+def _shapes(spec: Mixture) -> dict[str, Any]:
+    from ..spec import WEIGHTS
+
+    found: dict[str, Any] = {"weights": ((spec.n_components,), WEIGHTS)}
+    for group in spec.groups:
+        for parameter in group.family.parameters:
+            shape = (len(group.components), *parameter.shape(len(group.columns)))
+            found[group.names[parameter.name]] = (shape, parameter)
+    return found

@@ -1,0 +1,393 @@
+"""One pass over the rows: log-likelihood, statistics, M-step and score of a compiled specification, in standardised coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Rows
+from ..errors import SpecError
+from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
+from ..priors import Dirichlet, Numbers, Prior
+from ..spec import Group, Mixture
+
+__all__ = ["CompiledGroup", "Evaluation", "Params", "PriorTerm", "Program"]
+
+BLOCK = 16384
+"""Rows evaluated at a time: nothing of size (n, K) is kept."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """Weights (K,) and one dict of arrays per group. Light and immutable; the arrays are not written to."""
+
+    weights: Array
+    thetas: tuple[Theta, ...]
+
+
+@dataclass(frozen=True)
+class PriorTerm:
+    """A prior with its numbers, stacked over the J components of its group, and the parameters it is a density of."""
+
+    key: str
+    prior: Prior
+    parameters: tuple[str, ...]
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
+class CompiledGroup:
+    """A group with its rows in standardised coordinates, its layout and its priors."""
+
+    group: Group
+    x: Array
+    center: Array
+    scale: Array
+    layout: dict[str, Layout]
+    terms: tuple[PriorTerm, ...]
+    data_terms: tuple[PriorTerm, ...]
+    numbers: dict[str, Numbers]
+
+    @property
+    def family(self) -> Family:
+        """The block whose formulas the group uses."""
+        return self.group.family
+
+    @cached_property
+    def components(self) -> NDArray[np.intp]:
+        """Indices of its components among all K."""
+        return np.array(self.group.components, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass at given parameters yields.
+
+    log_likelihood and objective are in standardised units; mass (K,) sums the responsibilities; statistics has one entry per group.
+    """
+
+    log_likelihood: float
+    objective: float
+    mass: Array
+    statistics: tuple[dict[str, Array], ...]
+
+
+class Program:
+    """A resolved specification bound to rows.
+
+    Parameters
+    ----------
+    spec
+        A resolved specification.
+    rows
+        Its rows.
+    estimate
+        "mle" or "map".
+    standardise
+        False keeps data units, to score rows that are too few or too alike to be standardised by.
+
+    Raises
+    ------
+    SpecError
+        If `estimate` is unknown, or "map" is asked for and a prior has no interior mode.
+    """
+
+    def __init__(self, spec: Mixture, rows: Rows, estimate: str = "mle", *, standardise: bool = True) -> None:
+        if estimate not in ("mle", "map"):
+            raise SpecError(f"estimate={estimate!r}: legal are 'mle' and 'map'.")
+        self.spec, self.rows, self.estimate = spec, rows, estimate
+        self.v = rows.weights
+        self.total = float(rows.weights.sum())
+        units = None if standardise else (0.0, 1.0)
+        self.groups = tuple(_compile_group(group, rows, units) for group in spec.groups)
+        self.log_scale = self.total * sum(float(np.log(group.scale).sum()) for group in self.groups)
+        self.fixed_weights = spec.fixed_weights
+        self.weight_numbers = _weight_numbers(spec)
+        if self.is_map:
+            self._refuse_without_mode()
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the log prior is part of the objective."""
+        return self.estimate == "map"
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return self.spec.n_components
+
+    def on(self, rows: Rows) -> Program:
+        """The same program on other rows (a subsample), in the same standardised coordinates."""
+        other = object.__new__(Program)
+        other.__dict__.update(self.__dict__)
+        other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
+        other.groups = tuple(_compile_group(g.group, rows, (g.center, g.scale)) for g in self.groups)
+        other.log_scale = other.total * sum(float(np.log(group.scale).sum()) for group in other.groups)
+        return other
+
+    def _refuse_without_mode(self) -> None:
+        if self.weight_numbers is not None and isinstance(self.spec.weights, Dirichlet):
+            _refuse(self.spec.weights.mode_problem(self.weight_numbers), "weights")
+        for compiled in self.groups:
+            for term in compiled.terms:
+                _refuse(term.prior.mode_problem(term.numbers), f"{compiled.family!r}")
+
+    # -- passes -----------------------------------------------------------------------------------------------------------------------------
+
+    def log_joint(self, p: Params, block: slice = slice(None)) -> Array:
+        """log(w_k f_k) (n, K) in standardised units."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(p.weights)
+        count = len(self.v[block])
+        joint = np.tile(log_weights, (count, 1)) if not self.groups else None
+        for compiled, theta in zip(self.groups, p.thetas, strict=True):
+            density = compiled.family.log_density(compiled.x[block], theta)
+            if compiled.group.covers_all:
+                joint = density + log_weights if joint is None else joint + density
+            else:
+                if joint is None:
+                    joint = np.tile(log_weights, (count, 1))
+                joint[:, compiled.components] += density
+        assert joint is not None
+        return joint
+
+    def blocks(self) -> Iterator[slice]:
+        """Row blocks, in order."""
+        return (slice(start, start + BLOCK) for start in range(0, len(self.v), BLOCK))
+
+    def row_log_likelihood(self, p: Params) -> Array:
+        """Log density (n,) of every row, in data units."""
+        shift = sum(float(np.log(group.scale).sum()) for group in self.groups)
+        return np.concatenate([_log_sum_exp(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
+
+    def responsibilities(self, p: Params) -> Array:
+        """p(component given row), (n, K)."""
+        return np.concatenate([_log_sum_exp(self.log_joint(p, block))[1] for block in self.blocks()])
+
+    def evaluate(self, p: Params, assign: Callable[[Array], tuple[Array, Array]] | None = None) -> Evaluation:
+        """One pass: objective and statistics at p. `assign` maps log(w f) to row values and responsibilities (default: soft).
+
+        Raises
+        ------
+        DegenerateComponentError
+            If a component has no density any more.
+        """
+        assign = assign or _log_sum_exp
+        value = 0.0
+        parts: list[list[dict[str, Array]]] = []
+        mass = np.zeros(self.n_components)
+        for block in self.blocks():
+            row_values, R = assign(self.log_joint(p, block))
+            v = self.v[block]
+            value += float(v @ row_values)
+            R = R * v[:, None]
+            mass += R.sum(axis=0)
+            parts.append(self._statistics(R, p, block))
+        statistics = parts[0] if len(parts) == 1 else [_add(group) for group in zip(*parts, strict=True)]
+        objective = value + (self.log_prior(p) if self.is_map else 0.0)
+        return Evaluation(value, objective, mass, tuple(statistics))
+
+    def _statistics(self, R: Array, p: Params, block: slice = slice(None)) -> list[dict[str, Array]]:
+        found = []
+        for compiled, theta in zip(self.groups, p.thetas, strict=True):
+            own = R if compiled.group.covers_all else R[:, compiled.components]
+            found.append(compiled.family.statistics(compiled.x[block], own, theta))
+        return found
+
+    def m_step(self, evaluation: Evaluation, p: Params) -> Params:
+        """The parameters that maximise the expected complete-data objective, from statistics taken at p."""
+        thetas = tuple(
+            compiled.family.maximise(S, theta, compiled.layout, compiled.numbers if self.is_map else None)
+            for compiled, S, theta in zip(self.groups, evaluation.statistics, p.thetas, strict=True)
+        )
+        return Params(self._maximise_weights(evaluation.mass), thetas)
+
+    def _maximise_weights(self, mass: Array) -> Array:
+        if self.fixed_weights is not None:
+            return self.fixed_weights
+        counts = mass
+        if self.is_map and self.weight_numbers is not None:
+            counts = counts + self.weight_numbers["alpha"][0] - 1.0
+        return counts / counts.sum()
+
+    def from_responsibilities(self, R: Array, p: Params | None = None) -> Params:
+        """The M-step from responsibilities (n, K) alone, statistics taken at p or at neutral parameters."""
+        at = p or self.neutral()
+        weighted = R * self.v[:, None]
+        return self.m_step(Evaluation(np.nan, np.nan, weighted.sum(axis=0), tuple(self._statistics(weighted, at))), at)
+
+    def neutral(self) -> Params:
+        """Legal parameters with all components alike, near standardised data."""
+        thetas = tuple(
+            {q.name: np.stack([q.domain.neutral(q.shape(len(g.scale)))] * len(g.components)) for q in g.family.parameters}
+            for g in self.groups
+        )
+        return Params(np.full(self.n_components, 1.0 / self.n_components), thetas)
+
+    # -- priors and scores ------------------------------------------------------------------------------------------------------------------
+
+    def log_prior(self, p: Params) -> float:
+        """Log prior density with its constants, of the standardised parameters."""
+        return self._log_prior(p, [group.terms for group in self.groups])
+
+    def log_prior_data_units(self, p: Params) -> float:
+        """Log prior density with its constants, of the parameters in data units."""
+        return self._log_prior(self.to_data(p), [group.data_terms for group in self.groups])
+
+    def _log_prior(self, p: Params, all_terms: list[tuple[PriorTerm, ...]]) -> float:
+        total = 0.0
+        if self.weight_numbers is not None and isinstance(self.spec.weights, Dirichlet):
+            total += float(self.spec.weights.log_density([p.weights[None]], [], self.weight_numbers, []).sum())
+        for compiled, theta, terms in zip(self.groups, p.thetas, all_terms, strict=True):
+            for term in terms:
+                domains, owners = _domains(compiled, term), [compiled.layout[name].owners for name in term.parameters]
+                total += float(term.prior.log_density([theta[name] for name in term.parameters], domains, term.numbers, owners).sum())
+        return total
+
+    def log_prior_gradient(self, p: Params) -> tuple[Array, list[Theta]]:
+        """Gradient of the log prior in the weights (K,) and in every parameter."""
+        weights = np.zeros(self.n_components)
+        if self.weight_numbers is not None and isinstance(self.spec.weights, Dirichlet):
+            weights = self.spec.weights.gradient([p.weights[None]], [], self.weight_numbers, [np.array([True])])[0][0]
+        found = []
+        for compiled, theta in zip(self.groups, p.thetas, strict=True):
+            total = {name: np.zeros_like(value) for name, value in theta.items()}
+            for term in compiled.terms:
+                domains, owners = _domains(compiled, term), [compiled.layout[name].owners for name in term.parameters]
+                slopes = term.prior.gradient([theta[name] for name in term.parameters], domains, term.numbers, owners)
+                for name, slope in zip(term.parameters, slopes, strict=True):
+                    total[name] = total[name] + slope
+            found.append(total)
+        return weights, found
+
+    def score(self, evaluation: Evaluation, p: Params) -> tuple[Array, list[Theta]]:
+        """Gradient of the objective in the weights (K,), up to a constant, and in every parameter, by Fisher's identity."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weights = np.where(p.weights > 0, evaluation.mass / p.weights, 0.0)
+        found = [g.family.score(S, theta) for g, S, theta in zip(self.groups, evaluation.statistics, p.thetas, strict=True)]
+        if self.is_map:
+            prior_weights, prior = self.log_prior_gradient(p)
+            weights = weights + np.where(p.weights > 0, prior_weights, 0.0)
+            found = [{name: own[name] + other[name] for name in own} for own, other in zip(found, prior, strict=True)]
+        return weights, found
+
+    def objective_offset(self, p: Params) -> float:
+        """What to add to the objective in standardised units to have it in data units."""
+        log_likelihood = -self.log_scale
+        return log_likelihood + (self.log_prior_data_units(p) - self.log_prior(p) if self.is_map else 0.0)
+
+    # -- units ------------------------------------------------------------------------------------------------------------------------------
+
+    def to_data(self, p: Params) -> Params:
+        """Parameters in data units."""
+        return self._convert(p, "to_data")
+
+    def to_standard(self, p: Params) -> Params:
+        """Parameters in standardised coordinates, from data units."""
+        return self._convert(p, "to_standard")
+
+    def _convert(self, p: Params, direction: str) -> Params:
+        thetas = tuple(
+            {q.name: getattr(q.domain, direction)(theta[q.name], g.center, g.scale) for q in g.family.parameters}
+            for g, theta in zip(self.groups, p.thetas, strict=True)
+        )
+        return Params(p.weights, thetas)
+
+    def degeneracy(self, p: Params) -> Array:
+        """Per component (K,) the smallest of its blocks' degeneracies; components without weight count as sound."""
+        found = np.full(self.n_components, np.inf)
+        for compiled, theta in zip(self.groups, p.thetas, strict=True):
+            own = p.weights[compiled.components]
+            if own.sum() <= 0:
+                continue
+            try:
+                value = compiled.family.degeneracy(theta, own)
+            except np.linalg.LinAlgError:
+                raise DegenerateComponentError(int(np.argmin(own))) from None
+            found[compiled.components] = np.minimum(found[compiled.components], np.where(own > 0, value, np.inf))
+        return found
+
+    # -- labels -----------------------------------------------------------------------------------------------------------------------------
+
+    def permuted(self, p: Params, order: NDArray[np.intp]) -> Params:
+        """Component `order[k]` becomes component k (within exchangeable groups only)."""
+        thetas = []
+        for compiled, theta in zip(self.groups, p.thetas, strict=True):
+            place = {int(k): j for j, k in enumerate(compiled.components)}
+            take = np.array([place[int(order[k])] for k in compiled.components], dtype=np.intp)
+            thetas.append({name: value[take] for name, value in theta.items()})
+        return Params(p.weights[order], tuple(thetas))
+
+    def ordered(self, p: Params) -> tuple[Params, NDArray[np.intp]]:
+        """Components in the specification's order within exchangeable groups, and the permutation used."""
+        entry = self.spec.ordering_entry()
+        key = -p.weights
+        if entry is not None:
+            group, name, index = entry
+            position = self.spec.groups.index(group)
+            key = np.full(self.n_components, np.nan)
+            key[list(group.components)] = p.thetas[position][name][(slice(None), *index)]
+        order = np.arange(self.n_components)
+        for members in self.spec.exchangeable:
+            own = np.array(members)
+            order[own] = own[np.argsort(key[own], kind="stable")]
+        return self.permuted(p, order), order
+
+
+def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = None) -> CompiledGroup:
+    x = rows.values[:, list(group.columns)]
+    center, scale = units if units is not None else group.family.standardise(x, rows.weights)
+    center, scale = np.broadcast_to(center, x.shape[1]), np.broadcast_to(scale, x.shape[1])
+    data_terms = []
+    for position, (key, prior, names) in enumerate(group.family.prior_terms()):
+        shape = next(q for q in group.family.parameters if q.name == names[0]).shape(x.shape[1])
+        each = [block.prior_terms()[position][1].numbers(shape, repr(block)) for block in group.blocks]
+        data_terms.append(PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]}))
+    terms = tuple(PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms)
+    x = np.ascontiguousarray((x - center) / scale)
+    return CompiledGroup(group, x, center, scale, group.layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms})
+
+
+def _weight_numbers(spec: Mixture) -> Numbers | None:
+    if not isinstance(spec.weights, Dirichlet):
+        return None
+    return {name: value[None] for name, value in spec.weights.numbers((spec.n_components,), "weights").items()}
+
+
+def _domains(compiled: CompiledGroup, term: PriorTerm) -> list:
+    by_name = {q.name: q.domain for q in compiled.family.parameters}
+    return [by_name[name] for name in term.parameters]
+
+
+def _refuse(problem: str | None, where: str) -> None:
+    if problem:
+        raise SpecError(f"{where}: {problem}, so estimate='map' is not defined. Use parameters >= 1, or estimate='mle'.")
+
+
+def _add(parts: tuple[dict[str, Array], ...]) -> dict[str, Array]:
+    return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
+
+
+def _log_sum_exp(joint: Array) -> tuple[Array, Array]:
+    """Row log densities (n,) and responsibilities (n, K); a row without density has responsibilities 0 and value -inf."""
+    columns = joint.T
+    top = columns.max(axis=0)
+    safe = np.where(np.isfinite(top), top, 0.0)
+    ratio = np.exp(columns - safe)
+    total = ratio.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        value = safe + np.log(total)
+    return value, (ratio / np.where(total > 0, total, 1.0)).T
+
+
+def hard_assignment(joint: Array) -> tuple[Array, Array]:
+    """Largest log(w f) of each row (n,) and its indicator (n, K)."""
+    best = joint.argmax(axis=1)
+    R = np.zeros_like(joint)
+    R[np.arange(len(joint)), best] = 1.0
+    return joint[np.arange(len(joint)), best], R

@@ -1,0 +1,373 @@
+"""The search: many climbs from many starts, each finished on lambda, gathered into a table of optima."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import FitError
+from ..families.base import Array, DegenerateComponentError
+from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
+from .methods import Method, Run
+from .program import Evaluation, Params, Program
+from .starts import KINDS, StartMaker
+from .status import Status
+
+__all__ = ["COLLAPSED", "NEARLY_SINGULAR", "Optimum", "Search", "TARGET", "climb", "search"]
+
+TARGET = 1e-6
+"""lambda, in standard errors, at which a climb has arrived."""
+NEARLY_SINGULAR = 0.005
+COLLAPSED = 1e-10
+MAX_HESSIAN = 160
+"""More free coordinates than this, and the finish is judged by gradient / n instead of lambda."""
+SINGULAR = 1e-8
+"""Smallest eigenvalue of the information, scaled to unit diagonal, below which a direction counts as flat (differences resolve no less)."""
+EDGE = 1e-6
+"""Probabilities and weights this close to 0 or 1 are tried at the edge itself."""
+SUBSAMPLE = 10_000
+"""More distinct rows than twice this, and the starts run on a random subsample of this size."""
+
+_DEFAULT_MIX = (
+    ("principal axes", 1),
+    ("k-means", 12),
+    ("random rows", 10),
+    ("neighbourhood", 11),
+    ("random direction", 8),
+    ("random shares", 8),
+)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where one or more climbs ended: parameters in standardised coordinates, components in the specification's order.
+
+    kind is "optimum", "nearly singular", "collapsing" or "unfinished"; degeneracy is the smallest over components, component its index, rows
+    the row indices that component sits on when it is small.
+    """
+
+    p: Params
+    evaluation: Evaluation
+    kind: str
+    status: Status
+    decrement: float
+    degeneracy: float
+    component: int
+    passes: int
+    history: tuple[float, ...]
+    count: int = 1
+    start_kinds: tuple[str, ...] = ()
+    information: Array | None = None
+
+    @property
+    def objective(self) -> float:
+        """The method's objective there, in standardised units."""
+        return self.history[-1] if self.history else self.evaluation.objective
+
+
+@dataclass
+class Search:
+    """All optima reached so far, best first within sound ones, and whether the user interrupted."""
+
+    optima: list[Optimum] = field(default_factory=list)
+    interrupted: bool = False
+    subsample: int | None = None
+
+    @property
+    def n_passes(self) -> int:
+        """Passes over the rows in all."""
+        return sum(optimum.passes for optimum in self.optima)
+
+
+def climb(program: Program, method: Method, p: Params, *, known: Iterable[Optimum] = (), threshold: float = NEARLY_SINGULAR) -> Optimum:
+    """One climb from p to its optimum, or to a `known` one whose quadratic neighbourhood it has entered."""
+    run = Run(program, method, p)
+    status, decrement, information = Status.PASS_LIMIT, np.inf, None
+    gain_for_finish = 0.01
+    n = max(program.total, 1.0)
+    try:
+        while run.passes < method.max_passes:
+            before = run.history[-1]
+            method.cycle(run)
+            gain = run.history[-1] - before
+            if not np.isfinite(run.history[-1]):
+                raise DegenerateComponentError(int(np.argmin(run.p.weights)))
+            if gain < 0.5:
+                match = _known(program, run, known)
+                if match is not None:
+                    return replace(match, count=1, passes=run.passes, start_kinds=())
+            if gain < gain_for_finish:
+                if np.min(program.degeneracy(run.p)) < COLLAPSED:
+                    return _collapsing(run)
+                outcome = _try_to_finish(run, n)
+                if outcome is not None:
+                    status, decrement, information = outcome
+                    if status is not Status.PASS_LIMIT:
+                        break
+                if gain <= 0 and method.assign is not None:
+                    status, decrement = Status.CONVERGED, 0.0
+                    break
+                gain_for_finish = min(gain_for_finish, max(gain, 0.0)) * 0.1
+                if gain <= 1e-14 * abs(before) and run.passes > 50:
+                    status = Status.FLAT if information is None else status
+                    break
+    except (DegenerateComponentError, np.linalg.LinAlgError):
+        return _collapsing(run)
+    return _arrived(run, status, decrement, information, threshold)
+
+
+def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | None:
+    """Newton steps (or only the verdict, for plain methods) where the point is close to stationary; None where it is not."""
+    if type(run.method).assign is not None:
+        return None
+    _snap_to_edge(run)
+    coordinates = Coordinates(run.program, run.p)
+    gradient = coordinates.gradient(run.evaluation, run.p)
+    if coordinates.size > MAX_HESSIAN:
+        size = float(np.max(np.abs(gradient), initial=0.0)) / n
+        return (_converged(run), size, None) if size <= 0.1 * TARGET else None
+    information = coordinates.information(run.p)
+    run.passes += 2 * coordinates.size
+    decrement, step = newton_decrement(gradient, information)
+    if step is None:
+        return _escape_saddle(run, coordinates, gradient, information)
+    if run.method.polish and decrement < 2.0:
+        decrement, information, coordinates = _newton(run, coordinates, decrement, step, information)
+    if decrement <= TARGET:
+        flat = smallest_relative_curvature(information) < SINGULAR
+        return (Status.FLAT if flat else _converged(run)), decrement, (None if flat else information)
+    return Status.PASS_LIMIT, decrement, None
+
+
+def _newton(run: Run, coordinates: Coordinates, decrement: float, step: Array, information: Array) -> tuple[float, Array, Coordinates]:
+    """Newton's method while the objective does not fall and lambda shrinks; the information is renewed while the steps are large."""
+    for _ in range(12):
+        candidate = coordinates.params(coordinates.vector(run.p) + step)
+        try:
+            evaluation = run.evaluate(candidate)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            break
+        slack = 1e-13 * abs(run.evaluation.objective)
+        if not evaluation.objective >= run.evaluation.objective - (slack if decrement < 1e-3 else 0.0):
+            break
+        gradient = coordinates.gradient(evaluation, candidate)
+        renewed = information
+        if decrement > 1e-3:
+            renewed = coordinates.information(candidate)
+            run.passes += 2 * coordinates.size
+        shrunk, next_step = newton_decrement(gradient, renewed)
+        if next_step is None or shrunk >= decrement:
+            break
+        if evaluation.objective < run.evaluation.objective:
+            evaluation = replace(evaluation, objective=evaluation.objective)
+            run.p, run.evaluation = candidate, evaluation
+        else:
+            run.accept(candidate, evaluation)
+        decrement, step, information = shrunk, next_step, renewed
+        if decrement <= 1e-3 * TARGET:
+            break
+    return decrement, information, coordinates
+
+
+def _escape_saddle(run: Run, coordinates: Coordinates, gradient: Array, information: Array) -> tuple[Status, float, Array | None] | None:
+    """Leave a stationary point that is no maximum along its steepest rising direction; say FLAT where nothing rises."""
+    diagonal = np.maximum(np.abs(np.diag(information)), 1e-300)
+    scale = 1.0 / np.sqrt(diagonal)
+    if not np.all(np.isfinite(information)):
+        return None
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    if float(np.max(np.abs(gradient * scale), initial=0.0)) > 1e-3:
+        return None
+    if values[0] > -1e-7:
+        return Status.FLAT, np.inf, None
+    here = coordinates.vector(run.p)
+    for size in (1.0, 0.3, 0.1, 0.03):
+        for sign in (1.0, -1.0):
+            candidate = coordinates.params(here + sign * size * scale * vectors[:, 0])
+            try:
+                evaluation = run.evaluate(candidate)
+            except (DegenerateComponentError, np.linalg.LinAlgError):
+                continue
+            if evaluation.objective > run.evaluation.objective:
+                run.accept(candidate, evaluation)
+                return None
+    return Status.FLAT, np.inf, None
+
+
+def _snap_to_edge(run: Run) -> None:
+    """Put weights and probabilities that run to 0 or 1 at the edge itself, where that does not lower the objective."""
+    p = run.p
+    weights = p.weights
+    if run.program.fixed_weights is None and np.any((weights > 0) & (weights < EDGE)):
+        weights = np.where(weights < EDGE, 0.0, weights)
+        weights = weights / weights.sum()
+    thetas, moved = [], weights is not p.weights
+    for compiled, theta in zip(run.program.groups, p.thetas, strict=True):
+        changed = dict(theta)
+        for parameter in compiled.family.parameters:
+            value = theta[parameter.name]
+            snapped = np.where(compiled.layout[parameter.name].free, parameter.domain.nearest_edge(value, EDGE), value)
+            if not np.array_equal(snapped, value):
+                changed[parameter.name], moved = snapped, True
+        thetas.append(changed)
+    if not moved:
+        return
+    candidate = Params(weights, tuple(thetas))
+    evaluation = run.evaluate(candidate)
+    if evaluation.objective >= run.evaluation.objective:
+        run.accept(candidate, evaluation)
+
+
+def _converged(run: Run) -> Status:
+    if np.any(run.p.weights <= 0):
+        return Status.EMPTIED
+    for compiled, theta in zip(run.program.groups, run.p.thetas, strict=True):
+        for parameter in compiled.family.parameters:
+            if parameter.domain.at_boundary(theta[parameter.name]).any() and compiled.layout[parameter.name].free.any():
+                return Status.BOUNDARY
+    return Status.CONVERGED
+
+
+def _known(program: Program, run: Run, known: Iterable[Optimum]) -> Optimum | None:
+    """The known optimum within a standard error of which the climb is, if the objective falls from there as its curvature says."""
+    below = run.evaluation.objective
+    close = [o for o in known if o.information is not None and -1e-6 < o.evaluation.objective - below < 0.5]
+    if not close:
+        return None
+    p, _ = program.ordered(run.p)
+    for optimum in close:
+        coordinates = Coordinates(program, optimum.p)
+        gap = coordinates.vector(p) - coordinates.vector(optimum.p)
+        drop, squared = optimum.evaluation.objective - below, float(gap @ optimum.information @ gap)
+        if squared < 1.0 and abs(drop - 0.5 * squared) < 0.15 * max(squared, 1e-4):
+            return optimum
+    return None
+
+
+def _collapsing(run: Run) -> Optimum:
+    p = run.p
+    try:
+        e = run.program.degeneracy(p)
+    except (DegenerateComponentError, np.linalg.LinAlgError):
+        e = np.where(p.weights == p.weights.min(), 0.0, np.inf)
+    worst = int(np.argmin(e))
+    return Optimum(p, run.evaluation, "collapsing", Status.COLLAPSING, np.inf, float(e[worst]), worst, run.passes, tuple(run.history))
+
+
+def _arrived(run: Run, status: Status, decrement: float, information: Array | None, threshold: float) -> Optimum:
+    try:
+        e = run.program.degeneracy(run.p)
+    except DegenerateComponentError:
+        return _collapsing(run)
+    worst = int(np.argmin(e))
+    kind = "optimum" if status is not Status.PASS_LIMIT else "unfinished"
+    if e[worst] < threshold:
+        kind, status = "nearly singular", Status.NEARLY_SINGULAR if status is not Status.PASS_LIMIT else status
+    p, order = run.program.ordered(run.p)
+    evaluation = run.evaluation if np.array_equal(order, np.arange(len(order))) else run.program.evaluate(p, type(run.method).assign)
+    if information is not None and evaluation is not run.evaluation:
+        information = Coordinates(run.program, p).information(p)
+    component = int(np.flatnonzero(order == worst)[0])
+    return Optimum(p, evaluation, kind, status, decrement, float(e[worst]), component, run.passes, tuple(run.history), information=information)
+
+
+def search(
+    program: Program,
+    method: Method,
+    *,
+    starts: int | Iterable[Params],
+    rng: np.random.Generator,
+    threshold: float = NEARLY_SINGULAR,
+    progress: Callable[[int, int], None] | None = None,
+) -> Search:
+    """Climb from every start and gather the optima; an interrupt by the user ends it with what is there."""
+    found = Search()
+    small = program
+    if isinstance(starts, int) and len(program.v) > 2 * SUBSAMPLE:
+        found.subsample = SUBSAMPLE
+        small = program.on(_subsample(program, rng))
+    try:
+        for position, (kind, p) in enumerate(_starting_points(small, starts, rng)):
+            _add(found, replace(climb(small, method, p, known=found.optima, threshold=threshold), start_kinds=(kind,)))
+            if progress is not None:
+                progress(position + 1, starts if isinstance(starts, int) else position + 1)
+        if small is not program:
+            _move_to_all_rows(found, program, method, threshold)
+    except KeyboardInterrupt:
+        found.interrupted = True
+        if not found.optima:
+            raise FitError("Interrupted before the first start had arrived anywhere: there is no estimate to return.") from None
+        if small is not program:
+            found.optima = [replace(o, evaluation=program.evaluate(o.p), history=()) for o in sorted_optima(found.optima)[:1]]
+    found.optima = sorted_optima(found.optima)
+    return found
+
+
+def sorted_optima(optima: Iterable[Optimum]) -> list[Optimum]:
+    """Sound optima first, each kind by falling objective."""
+    rank = {"optimum": 0, "unfinished": 1, "nearly singular": 2, "collapsing": 3}
+    return sorted(optima, key=lambda o: (rank[o.kind], -o.objective if np.isfinite(o.objective) else np.inf))
+
+
+def _starting_points(program: Program, starts: int | Iterable[Params], rng: np.random.Generator) -> Iterable[tuple[str, Params]]:
+    if not isinstance(starts, int):
+        for p in starts:
+            yield "given", p
+        return
+    maker = StartMaker.of(program)
+    for kind in start_kinds(1 if program.n_components == 1 else starts):
+        yield kind, maker.make(kind, rng)
+
+
+def start_kinds(count: int) -> list[str]:
+    """The kinds of `count` starts, in the proportions of the default mix, interleaved."""
+    left = dict(_DEFAULT_MIX)
+    order: list[str] = []
+    while len(order) < count:
+        if not any(left.values()):
+            left = {**dict(_DEFAULT_MIX), "principal axes": 0}
+        for kind in KINDS:
+            if left[kind] > 0 and len(order) < count:
+                left[kind] -= 1
+                order.append(kind)
+    return order
+
+
+def _subsample(program: Program, rng: np.random.Generator):
+    rows = program.rows
+    take = np.sort(rng.choice(len(rows.weights), size=SUBSAMPLE, replace=False))
+    return replace(rows, values=rows.values[take], weights=rows.weights[take], inverse=None)
+
+
+def _move_to_all_rows(found: Search, program: Program, method: Method, threshold: float) -> None:
+    """Finish the best few optima of the subsample on all rows; the others keep their counts by nearest objective."""
+    candidates = sorted_optima(found.optima)
+    best = [o for o in candidates if o.kind in ("optimum", "unfinished")][:5] or candidates[:1]
+    found.optima = []
+    for optimum in best:
+        arrived = climb(program, method, optimum.p, known=found.optima, threshold=threshold)
+        _add(found, replace(arrived, count=optimum.count, start_kinds=optimum.start_kinds))
+
+
+def _add(found: Search, fresh: Optimum) -> None:
+    """Count a climb with the optimum it reached, or as a new one."""
+    for position, known in enumerate(found.optima):
+        if _same(known, fresh):
+            kinds = known.start_kinds + fresh.start_kinds
+            better = fresh if fresh.decrement < known.decrement and fresh.information is not None else known
+            found.optima[position] = replace(better, count=known.count + fresh.count, passes=known.passes + fresh.passes, start_kinds=kinds)
+            return
+    found.optima.append(fresh)
+
+
+def _same(a: Optimum, b: Optimum) -> bool:
+    if a.kind != b.kind or a.kind == "collapsing" and a.component != b.component:
+        return False
+    if a.kind == "collapsing":
+        return bool(np.allclose(a.p.weights, b.p.weights, atol=1e-3))
+    close = abs(a.objective - b.objective) <= 1e-6 * max(1.0, 1e-3 * abs(a.objective))
+    if a.status is Status.FLAT and b.status is Status.FLAT:
+        return close  # two points of one ridge
+    return close and bool(np.allclose(np.sort(a.p.weights), np.sort(b.p.weights), atol=1e-3))

@@ -1,0 +1,320 @@
+"""What a family is: one block of columns, its parameters, and seven formulas. Adding a family is writing one subclass in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains import Parameter, check_fixed
+from ..errors import DataError, SpecError, nearest
+from ..priors import Numbers, Prior, default_prior
+from ..slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
+
+__all__ = ["Array", "DegenerateComponentError", "Family", "Layout", "Product", "Theta"]
+
+Array = NDArray[np.float64]
+Theta = dict[str, Array]
+"""Parameters of one block: arrays with leading axis J, its components."""
+
+JOINT = "joint"
+"""Key of a joint prior's numbers beside those keyed by a parameter's name."""
+
+
+class DegenerateComponentError(ArithmeticError):
+    """A component has no density any more (a covariance without inverse): the engine ends the start and says which rows."""
+
+    def __init__(self, component: int) -> None:
+        super().__init__(f"component {component} has no density")
+        self.component = component
+
+
+class Layout(NamedTuple):
+    """How the values of one parameter hang together over the J components of a block.
+
+    free (J, *shape) marks entries to be estimated, fixed (J, *shape) holds the others, components with equal groups (J,) share one value, and
+    owners (J,) marks one component per group of estimated values.
+    """
+
+    free: NDArray[np.bool_]
+    fixed: Array
+    groups: NDArray[np.intp]
+    owners: NDArray[np.bool_]
+
+
+class Family:
+    """A distribution for one block of columns; the object that a user writes, e.g. `Gaussian("x", "y")`.
+
+    Parameters
+    ----------
+    *columns
+        Names of the block's columns.
+    name
+        Name of the block; the family's own in lower case if None.
+    prior
+        A joint prior over several parameters, for families that have one.
+    **slots
+        One per parameter: None (free), a number or array (fixed), a prior, or `Shared()`.
+
+    Raises
+    ------
+    SpecError
+        For columns or slots that are not legal.
+
+    Notes
+    -----
+    A subclass declares `parameters`, `allowed`, and writes `log_density`, `statistics`, `score`, `maximise`, `draw` and `pymc_log_density`. In all
+    of them x is (n, d), theta a dict of arrays with leading axis J, and R (n, J) non-negative responsibilities that carry the row weights.
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+    options: ClassVar[dict[str, Any]] = {}
+    """Further constructor arguments with their defaults (Gaussian: structure)."""
+    separable: ClassVar[bool] = False
+    """Columns are independent given the component."""
+    allowed_values: ClassVar[str] = "real numbers"
+
+    columns: tuple[str, ...]
+    name: str | None
+    prior: Prior | None
+    slots: dict[str, Slot]
+
+    def __init__(self, *columns: str, name: str | None = None, prior: Prior | None = None, **slots: Any) -> None:
+        family = type(self).__name__
+        if len(columns) == 1 and isinstance(columns[0], list | tuple):
+            columns = tuple(columns[0])
+        if not columns or not all(isinstance(column, str) and column for column in columns):
+            raise SpecError(f"{family}: name at least one column, each a string, e.g. {family}('x'); found {columns!r}.")
+        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        if repeated:
+            raise SpecError(f"{family}: column {repeated[0]!r} is named twice. A block needs each column once.")
+        if name is not None and not (isinstance(name, str) and name.isidentifier()):
+            raise SpecError(f"{family}: name={name!r} must be an identifier such as 'size', because parameters are called after it.")
+        set_ = self.__dict__.__setitem__
+        set_("columns", tuple(columns))
+        set_("name", name)
+        for option, default in self.options.items():
+            set_(option, slots.pop(option, default))
+        names = [parameter.name for parameter in self.parameters]
+        for key in slots:
+            if key not in names:
+                legal = [*names, *self.options, "prior", "name"]
+                raise SpecError(f"{family}: unknown argument {key!r}.{nearest(key, legal)} Legal are {', '.join(legal)}.")
+        set_("slots", {key: parse_slot(slots.get(key), f"{family}({key}=...)") for key in names})
+        set_("prior", prior)
+        self._check_slots()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen; make a new one with .replace({name}=...)")
+
+    # -- the declaration --------------------------------------------------------------------------------------------------------------------
+
+    def _check_slots(self) -> None:
+        family = type(self).__name__
+        if self.prior is not None and not (isinstance(self.prior, Prior) and self.prior.domain is None):
+            raise SpecError(f"{family}(prior=...): takes a joint prior such as NormalInverseWishart(); found {self.prior!r}.")
+        for parameter in self.parameters:
+            slot, where = inner_slot(self.slots[parameter.name]), f"{family}({', '.join(map(repr, self.columns))})"
+            if isinstance(slot, Prior):
+                if slot.domain is None:
+                    raise SpecError(f"{where}: {slot!r} is a joint prior; write it as prior={slot!r}.")
+                if not isinstance(parameter.domain, slot.domain):
+                    raise SpecError(f"{where}: {slot!r} is no prior for {parameter.name}, which is in {type(parameter.domain).__name__}.")
+            if isinstance(slot, Fixed):
+                check_fixed(parameter, self._fixed_array(parameter, slot, where), where)
+
+    def _fixed_array(self, parameter: Parameter, slot: Fixed, where: str) -> Array:
+        shape = parameter.shape(len(self.columns))
+        try:
+            value = slot.array
+        except ValueError:
+            raise SpecError(f"{where}: {parameter.name}={slot!r} is ragged; shape {shape} is needed.") from None
+        if value.ndim == 0 and len(shape) == 2:
+            return np.where(np.eye(shape[0]) > 0, value, 0.0)
+        if value.ndim == 0:
+            return np.full(shape, float(value))
+        if value.shape != shape:
+            raise SpecError(f"{where}: {parameter.name} has shape {value.shape}; one component needs {shape}. Different values per component need a list.")
+        return value
+
+    @property
+    def block_name(self) -> str:
+        """The block's name: `name=`, or the family's in lower case."""
+        return self.name if self.name is not None else type(self).__name__.lower()
+
+    def option_values(self) -> dict[str, Any]:
+        """Values of the family's further constructor arguments."""
+        return {option: getattr(self, option) for option in self.options}
+
+    def replace(self, **changes: Any) -> Family:
+        """A copy with other slots, options, prior or name."""
+        now = {"name": self.name, "prior": self.prior, **self.option_values(), **self.slots}
+        return type(self)(*self.columns, **{**now, **changes})
+
+    def kind(self) -> tuple[Any, ...]:
+        """What components must have in common to form one array: family, columns, name and options."""
+        return (type(self).__name__, self.columns, self.name, tuple(sorted(self.option_values().items())))
+
+    def _key(self) -> tuple[Any, ...]:
+        return (type(self), *self.kind()[1:], tuple(self.slots.items()), self.prior)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Family) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __mul__(self, other: Family | Product) -> Product:
+        return Product((self,)) * other
+
+    def __repr__(self) -> str:
+        parts = [repr(column) for column in self.columns]
+        parts += [f"{key}={slot!r}" for key, slot in self.slots.items() if slot != Free()]
+        parts += [f"{key}={value!r}" for key, value in self.option_values().items() if value != self.options[key]]
+        parts += [f"{key}={value!r}" for key, value in (("prior", self.prior), ("name", self.name)) if value is not None]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def is_shared(self, parameter: str) -> bool:
+        """Whether that parameter's slot is `Shared`."""
+        return isinstance(self.slots[parameter], Shared)
+
+    # -- data -------------------------------------------------------------------------------------------------------------------------------
+
+    def allowed(self, x: Array) -> NDArray[np.bool_]:
+        """Which cells of x (n, d) the family can give a density to; `allowed_values` says it in words."""
+        return np.isfinite(x)
+
+    def check(self, x: Array, row_name: Callable[[int], str] = "row {}".format) -> None:
+        """Refuse data outside the family's support, naming column, row, value and what is allowed."""
+        bad = ~self.allowed(x)
+        if bad.any():
+            i, j = (int(index) for index in np.argwhere(bad)[0])
+            raise DataError(
+                f"Column {self.columns[j]!r}, {row_name(i)}: found {x[i, j]:g}, but {type(self).__name__} takes {self.allowed_values} "
+                f"({int(bad.sum())} such cell(s)). Recode the column or use another family for it."
+            )
+
+    def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
+        """Centre and scale (d,) of the columns inside the EM program; (0, 1) for families that columns' units matter to."""
+        return np.zeros(x.shape[1]), np.ones(x.shape[1])
+
+    def resolve(self, x: Array, v: Array, partition: Array) -> Family:
+        """The block with every default prior in numbers; partition (n, K) is a deterministic grouping of the rows."""
+        changes: dict[str, Any] = {}
+        for parameter in self.parameters:
+            slot = self.slots[parameter.name]
+            inner = inner_slot(slot)
+            if isinstance(inner, Fixed):
+                continue
+            prior = inner if isinstance(inner, Prior) else self.default_prior(parameter)
+            if prior is None:
+                raise SpecError(f"{self!r}: {parameter.name} has no default prior; give it one.")
+            changes[parameter.name] = self._wrap(slot, prior.resolve(x, v))
+        return self.replace(**changes) if changes else self
+
+    @staticmethod
+    def _wrap(slot: Slot, inner: Prior) -> Slot:
+        return Shared(inner, slot.group) if isinstance(slot, Shared) else inner
+
+    def default_prior(self, parameter: Parameter) -> Prior | None:
+        """The prior of a free parameter for which the user names none."""
+        return default_prior(parameter.domain)
+
+    def prior_terms(self) -> list[tuple[str, Prior, tuple[str, ...]]]:
+        """The block's priors: key of its numbers, the prior, the parameters it is a density of."""
+        if self.prior is not None:
+            return [(JOINT, self.prior, tuple(parameter.name for parameter in self.parameters))]
+        found = ((name, inner_slot(slot)) for name, slot in self.slots.items())
+        return [(name, prior, (name,)) for name, prior in found if isinstance(prior, Prior)]
+
+    def unsupported(self, parameter: str, slot: Slot) -> str | None:
+        """Why the M-step cannot honour that slot yet, or None."""
+        if isinstance(inner_slot(slot), Fixed):
+            return f"{parameter}={slot!r}: fixed parameters are not supported yet; leave the slot free or give it a prior."
+        if isinstance(slot, Shared):
+            return f"{parameter}={slot!r}: sharing this parameter is not supported yet."
+        return None
+
+    def layout(self, blocks: tuple[Family, ...]) -> dict[str, Layout]:
+        """How each parameter hangs together over `blocks`, one per component, all of this block's kind."""
+        layouts = {}
+        for parameter in self.parameters:
+            shape = parameter.shape(len(self.columns))
+            free = np.ones((len(blocks), *shape), dtype=bool)
+            fixed = np.zeros((len(blocks), *shape))
+            keys: list[Any] = []
+            for j, block in enumerate(blocks):
+                slot = block.slots[parameter.name]
+                inner = inner_slot(slot)
+                if isinstance(inner, Fixed):
+                    value = block._fixed_array(parameter, inner, type(block).__name__)
+                    free[j], fixed[j] = np.isnan(value), np.nan_to_num(value)
+                keys.append(("shared", slot.group) if isinstance(slot, Shared) else j)
+            groups = np.array([keys.index(key) for key in keys], dtype=np.intp)
+            some_free = free.reshape(len(blocks), -1).any(axis=1)
+            layouts[parameter.name] = Layout(free, fixed, groups, (groups == np.arange(len(blocks))) & some_free)
+        return layouts
+
+    # -- the formulas -----------------------------------------------------------------------------------------------------------------------
+
+    def log_density(self, x: Array, theta: Theta) -> Array:
+        """Log density (n, J) of each row under each component."""
+        raise NotImplementedError
+
+    def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        """Sufficient statistics, each with leading axis J, additive over rows at the same theta; "mass" (J,) included."""
+        raise NotImplementedError
+
+    def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
+        """Derivative of sum R log f with respect to theta, from the statistics at that theta alone."""
+        raise NotImplementedError
+
+    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+        """The M-step: theta that maximises sum R log f (plus the log prior, if given), all J components at once."""
+        raise NotImplementedError
+
+    def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
+        """Rows (n, d), row i drawn from component z[i]."""
+        raise NotImplementedError
+
+    def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
+        """The same density (n, J) as a PyTensor expression made of PyMC's own distributions. Import PyMC inside."""
+        raise NotImplementedError
+
+    # -- optional ---------------------------------------------------------------------------------------------------------------------------
+
+    def degeneracy(self, theta: Theta, weights: Array) -> Array:
+        """Per component (J,) a number that goes to 0 as its density becomes singular; infinity where it cannot."""
+        return np.full(len(weights), np.inf)
+
+    def identifiability_cells(self) -> Array | None:
+        """For families on finitely many values: the number of values of each column (d,); None for others."""
+        return None
+
+
+class Product:
+    """Blocks of one component that are independent given the component, written `a * b`."""
+
+    def __init__(self, blocks: tuple[Family, ...]) -> None:
+        self.__dict__["blocks"] = tuple(blocks)
+
+    blocks: tuple[Family, ...]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("Product is frozen")
+
+    def __mul__(self, other: Family | Product) -> Product:
+        if not isinstance(other, Family | Product):
+            return NotImplemented
+        return Product(self.blocks + (other.blocks if isinstance(other, Product) else (other,)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Product) and self.blocks == other.blocks
+
+    def __hash__(self) -> int:
+        return hash(self.blocks)
+
+    def __repr__(self) -> str:
+        return " * ".join(repr(block) for block in self.blocks)

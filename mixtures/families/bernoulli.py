@@ -1,0 +1,94 @@
+"""Bernoulli columns: 0/1 items that are independent given the component (latent class analysis)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains import Parameter, UnitInterval
+from ..priors import Numbers
+from .base import Array, Family, Layout, Theta
+
+__all__ = ["Bernoulli"]
+
+_LOG_ZERO = -1e300  # stands for log 0 in a matrix product, where 0 * -inf would be nan
+
+
+class Bernoulli(Family):
+    """One or many 0/1 columns, independent given the component.
+
+    Parameters
+    ----------
+    *columns
+        Names of the columns; their values are 0 or 1 (booleans are taken as such).
+    probability
+        Probability of a 1, shape (d,): free (None), fixed, a `Beta` prior, or `Shared()`. The default prior is Beta(1, 1).
+    name
+        Name of the block.
+
+    Raises
+    ------
+    SpecError
+        For a probability outside [0, 1] or a prior that is none for probabilities.
+
+    Examples
+    --------
+    >>> Bernoulli("item1", "item2")
+    Bernoulli('item1', 'item2')
+
+    References
+    ----------
+    Lazarsfeld & Henry (1968), Latent Structure Analysis. Goodman (1974), Biometrika 61, 215-231.
+    """
+
+    parameters = (Parameter("probability", UnitInterval()),)
+    separable: ClassVar[bool] = True
+    allowed_values: ClassVar[str] = "0 or 1"
+
+    def allowed(self, x: Array) -> NDArray[np.bool_]:
+        return (x == 0) | (x == 1)
+
+    def log_density(self, x: Array, theta: Theta) -> Array:
+        p = theta["probability"]
+        with np.errstate(divide="ignore"):
+            on, off = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
+        total = ((on @ x.T) + (off @ (1.0 - x).T)).T
+        return np.where(total < 0.5 * _LOG_ZERO, -np.inf, total)
+
+    def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        return {"mass": R.sum(axis=0), "ones": R.T @ x, "zeros": R.T @ (1.0 - x)}
+
+    def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
+        p = theta["probability"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            up = np.where(S["ones"] > 0, S["ones"] / p, 0.0)
+            down = np.where(S["zeros"] > 0, S["zeros"] / (1.0 - p), 0.0)
+        return {"probability": up - down}
+
+    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+        where = layout["probability"]
+        ones, zeros = S["ones"].copy(), S["zeros"].copy()
+        sharing = where.groups[:, None] == where.groups[None, :]
+        ones, zeros = sharing @ ones, sharing @ zeros
+        if prior is not None and "probability" in prior:
+            ones = ones + prior["probability"]["alpha"] - 1.0
+            zeros = zeros + prior["probability"]["beta"] - 1.0
+        total = ones + zeros
+        with np.errstate(divide="ignore", invalid="ignore"):
+            best = np.where(total > 0, ones / total, theta["probability"])
+        return {"probability": np.where(where.free, best, where.fixed)}
+
+    def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
+        p = theta["probability"][z]
+        return (rng.random(p.shape) < p).astype(np.float64)
+
+    def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
+        import pymc as pm
+
+        return pm.logp(pm.Bernoulli.dist(p=theta["probability"][None, :, :]), x[:, None, :]).sum(axis=-1)
+
+    def identifiability_cells(self) -> Array | None:
+        return np.full(len(self.columns), 2.0)

@@ -1,0 +1,267 @@
+"""The Gaussian family: one column is the univariate normal, several have a full, diagonal or spherical covariance, per component or tied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domains import Covariance, Parameter, Real
+from ..errors import DataError, SpecError, UnsupportedError, nearest
+from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
+from ..slots import Fixed, Free, Shared, Slot, inner_slot
+from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
+
+__all__ = ["Gaussian"]
+
+_STRUCTURES = ("full", "diagonal", "spherical")
+_CODES = {"VVV": ("full", False), "EEE": ("full", True), "VVI": ("diagonal", False), "EEI": ("diagonal", True), "VII": ("spherical", False), "EII": ("spherical", True)}
+_LATER = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+
+
+class Gaussian(Family):
+    """Normal columns with a mean vector and a covariance matrix per component.
+
+    Parameters
+    ----------
+    *columns
+        Names of the d columns.
+    mean
+        Slot for the mean, shape (d,), in the columns' units.
+    covariance
+        Slot for the covariance, shape (d, d), in squared units; `Shared()` ties it over components.
+    structure
+        "full", "diagonal" or "spherical"; also the codes VVV, EEE (full, tied), VVI, EEI, VII and EII of mclust.
+    prior
+        `NormalInverseWishart(...)` or `FraleyRaftery()`. The default takes m from the data mean, nu = d + 2, Lambda = W, the pooled within-group
+        covariance of a k-means partition, and kappa = 0.01 / max(1, tr(W^-1 S) / d).
+    name
+        Name of the block.
+
+    Raises
+    ------
+    SpecError
+        For slots, structures or priors that are not legal.
+
+    Examples
+    --------
+    >>> Gaussian("eruptions", "waiting", structure="EEE")
+    Gaussian('eruptions', 'waiting', covariance=Shared())
+
+    References
+    ----------
+    Celeux & Govaert (1995), Gaussian parsimonious clustering models, Pattern Recognition 28, 781-793.
+    """
+
+    options: ClassVar[dict[str, Any]] = {"structure": "full"}
+    structure: str
+
+    def __init__(
+        self,
+        *columns: str,
+        mean: Any = None,
+        covariance: Any = None,
+        structure: str = "full",
+        prior: Prior | None = None,
+        name: str | None = None,
+    ) -> None:
+        structure, covariance = _canonical(structure, covariance)
+        if len(columns) == 1 and not isinstance(columns[0], list | tuple):
+            structure = "full"  # one column: the three structures are one model
+        super().__init__(*columns, mean=mean, covariance=covariance, structure=structure, prior=prior, name=name)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:  # type: ignore[override]
+        return (Parameter("mean", Real()), Parameter("covariance", Covariance(self.structure), ("column", "column")))
+
+    def _check_slots(self) -> None:
+        super()._check_slots()
+        if self.prior is not None and not isinstance(self.prior, NormalInverseWishart | FraleyRaftery):
+            raise SpecError(f"Gaussian(prior=...): NormalInverseWishart() or FraleyRaftery() are legal; found {self.prior!r}.")
+        if self.prior is not None and all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
+            raise SpecError(f"{self!r}: a prior on fixed mean and covariance has nothing to act on. Leave one free or drop prior=.")
+
+    def unsupported(self, parameter: str, slot: Slot) -> str | None:
+        if isinstance(inner_slot(slot), Prior):
+            return f"{parameter}={slot!r}: a prior on one of the two parameters alone is not supported yet; use prior=NormalInverseWishart(...)."
+        if parameter == "covariance" and isinstance(slot, Shared) and slot.group is None:
+            return None if slot.inner is None else f"{parameter}={slot!r}: only a free shared covariance is supported yet."
+        return super().unsupported(parameter, slot)
+
+    # -- data -------------------------------------------------------------------------------------------------------------------------------
+
+    def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
+        """Centre at a median that is a data value (so that subtracting it is exact) and scale by a power of two (so that dividing is)."""
+        center = np.partition(x, len(x) // 2, axis=0)[len(x) // 2]
+        away = x - center
+        spread = np.sqrt(np.average((away - np.average(away, axis=0, weights=v)) ** 2, axis=0, weights=v))
+        if not np.all(spread > 0):
+            column = self.columns[int(np.argmin(spread))]
+            raise DataError(f"Column {column!r} is constant (every row is {center[int(np.argmin(spread))]:g}): its variance is 0. Leave it out.")
+        if self.structure == "spherical":
+            spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
+        return center, np.exp2(np.round(np.log2(spread)))
+
+    def resolve(self, x: Array, v: Array, partition: Array) -> Family:
+        center, scale = self.standardise(x, v)
+        z = (x - center) / scale
+        total = _covariance(z, v, self.columns)
+        if all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
+            return self
+        within = sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1])) / v.sum()
+        if np.linalg.eigvalsh(within / np.sqrt(np.outer(np.diag(total), np.diag(total))))[0] < 1e-10:
+            within = total / partition.shape[1] ** 2
+        d, n_components = len(self.columns), partition.shape[1]
+        asked = self.prior or NormalInverseWishart()
+        if isinstance(asked, FraleyRaftery):
+            asked = NormalInverseWishart(None, asked.kappa, None, total / n_components ** (2.0 / d) * np.outer(scale, scale))
+        kappa = 0.01 / max(1.0, float(np.trace(np.linalg.solve(within, total))) / d)
+        mean = center + scale * np.average(z, axis=0, weights=v)
+        given = (asked.mean, asked.kappa, asked.nu, asked.scale_matrix)
+        default = (mean, kappa, d + 2.0, within * np.outer(scale, scale))
+        prior = NormalInverseWishart(*(value if value is not None else other for value, other in zip(given, default, strict=True)))
+        prior.numbers((d,), repr(self))
+        return self.replace(prior=prior)
+
+    # -- the formulas -----------------------------------------------------------------------------------------------------------------------
+
+    def log_density(self, x: Array, theta: Theta) -> Array:
+        factor, y = _whiten(x, theta)
+        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        constant = -0.5 * x.shape[1] * np.log(2.0 * np.pi) - log_det
+        return (constant[:, None] - 0.5 * np.einsum("jnd,jnd->jn", y, y)).T
+
+    def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        """Centred at theta: with y = L^-1 (x - mean), the sums of r, r y and r y y'."""
+        _, y = _whiten(x, theta)
+        weighted = R.T[:, :, None] * y
+        return {"mass": R.sum(axis=0), "first": weighted.sum(axis=1), "second": weighted.transpose(0, 2, 1) @ y}
+
+    def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
+        inverse = np.linalg.inv(_factor(theta["covariance"]))
+        turned = inverse.transpose(0, 2, 1)
+        excess = S["second"] - S["mass"][:, None, None] * np.eye(S["second"].shape[-1])
+        return {"mean": np.einsum("jab,jb->ja", turned, S["first"]), "covariance": 0.5 * turned @ excess @ inverse}
+
+    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+        mass, factor = S["mass"], _factor(theta["covariance"])
+        some = np.where(mass > 0, mass, 1.0)
+        away = S["first"] / some[:, None]
+        center = theta["mean"] + np.einsum("jab,jb->ja", factor, away)
+        inner = S["second"] - mass[:, None, None] * away[:, :, None] * away[:, None, :]
+        scatter = factor @ inner @ factor.transpose(0, 2, 1)
+        numbers = None if prior is None else prior.get(JOINT)
+        mean, scatter = _maximise_mean(mass, center, scatter, theta["mean"], layout["mean"], numbers)
+        covariance = self._maximise_covariance(mass, scatter, theta["covariance"], layout, numbers)
+        return {"mean": mean, "covariance": covariance}
+
+    def _maximise_covariance(self, mass: Array, scatter: Array, now: Array, layout: Mapping[str, Layout], numbers: Numbers | None) -> Array:
+        """Posterior scatter over its divisor (design table: full, diagonal, spherical, each also tied)."""
+        d, where = now.shape[-1], layout["covariance"]
+        sharing = (where.groups[:, None] == where.groups[None, :]).astype(np.float64)
+        scatter, rows = np.einsum("jk,kab->jab", sharing, scatter), sharing @ mass
+        if self.structure == "spherical":
+            scatter, rows = np.trace(scatter, axis1=1, axis2=2)[:, None, None] * np.eye(d), d * rows
+        if numbers is not None:
+            matrix, means = numbers["scale_matrix"], sharing @ layout["mean"].owners.astype(np.float64)
+            if self.structure == "spherical":
+                matrix, means = (np.trace(matrix, axis1=1, axis2=2) / d)[:, None, None] * np.eye(d), d * means
+            scatter = scatter + matrix
+            rows = rows + numbers["nu"] + means + (d + 1 if self.structure == "full" else 2)
+        if self.structure == "diagonal":
+            scatter = scatter * np.eye(d)
+        best = scatter / np.where(rows > 0, rows, 1.0)[:, None, None]
+        best = np.where((rows > 0)[:, None, None], 0.5 * (best + best.transpose(0, 2, 1)), now)
+        return np.where(where.free, best, where.fixed)
+
+    def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
+        factor = _factor(theta["covariance"])
+        return theta["mean"][z] + np.einsum("nab,nb->na", factor[z], rng.standard_normal((len(z), factor.shape[-1])))
+
+    def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        count, d = int(theta["mean"].type.shape[0]), len(self.columns)
+        mean, covariance = theta["mean"], theta["covariance"]
+        if self.structure != "full" or d == 1:
+            sd = pt.sqrt(pt.diagonal(covariance, axis1=1, axis2=2))
+            return pm.logp(pm.Normal.dist(mu=mean[None], sigma=sd[None]), x[:, None, :]).sum(axis=-1)
+        return pt.stack([pm.logp(pm.MvNormal.dist(mu=mean[k], cov=covariance[k]), x) for k in range(count)], axis=1)
+
+    # -- optional ---------------------------------------------------------------------------------------------------------------------------
+
+    def degeneracy(self, theta: Theta, weights: Array) -> Array:
+        """Smallest eigenvalue (J,) of each covariance in coordinates where the pooled within-component covariance is the identity."""
+        pooled = np.einsum("j,jab->ab", weights / weights.sum(), theta["covariance"])
+        inverse = np.linalg.inv(np.linalg.cholesky(pooled))
+        return np.linalg.eigvalsh(inverse @ theta["covariance"] @ inverse.T)[:, 0]
+
+
+def _canonical(structure: str, covariance: Any) -> tuple[str, Any]:
+    """One stored form per model: codes become words, the letter E becomes `Shared()`."""
+    if structure in _STRUCTURES:
+        return structure, covariance
+    code = structure.upper() if isinstance(structure, str) else structure
+    if code in _LATER:
+        raise UnsupportedError(f"Gaussian(structure={structure!r}): this volume-shape-orientation structure is not supported yet; full, diagonal and spherical are, each with covariance=Shared() too.")
+    if code not in _CODES:
+        legal = [*_STRUCTURES, *_CODES]
+        raise SpecError(f"Gaussian(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are {', '.join(legal)}.")
+    word, tied = _CODES[code]
+    if tied and (covariance is None or isinstance(covariance, Free)):
+        covariance = Shared()
+    return word, covariance
+
+
+def _scatter(z: Array, v: Array) -> Array:
+    if v.sum() <= 0:
+        return np.zeros((z.shape[1], z.shape[1]))
+    away = z - np.average(z, axis=0, weights=v)
+    return (away * v[:, None]).T @ away
+
+
+def _covariance(z: Array, v: Array, columns: tuple[str, ...]) -> Array:
+    """The covariance (d, d) of the rows; an error naming the columns where it has no inverse."""
+    total = _scatter(z, v) / v.sum()
+    sd = np.sqrt(np.diag(total))
+    values, vectors = np.linalg.eigh(total / np.outer(sd, sd))
+    if values[0] < 1e-12:
+        involved = [columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 0.05)]
+        raise DataError(f"Columns {', '.join(map(repr, involved))} are linearly dependent (a copy, a sum, or fewer rows than columns): their covariance is singular. Leave one of them out.")
+    return total
+
+
+def _factor(covariance: Array) -> Array:
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        for j, matrix in enumerate(covariance):
+            if not np.all(np.isfinite(matrix)) or np.linalg.eigvalsh(matrix)[0] <= 0:
+                raise DegenerateComponentError(j) from None
+        raise DegenerateComponentError(int(np.argmin([np.linalg.eigvalsh(matrix)[0] for matrix in covariance]))) from None
+
+
+def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:
+    """Cholesky factors L (J, d, d) and y = L^-1 (x - mean), (J, n, d)."""
+    factor = _factor(theta["covariance"])
+    return factor, (x[None] - theta["mean"][:, None]) @ np.linalg.inv(factor).transpose(0, 2, 1)
+
+
+def _maximise_mean(mass: Array, center: Array, scatter: Array, now: Array, where: Layout, numbers: Numbers | None) -> tuple[Array, Array]:
+    """Means (J, d), and the scatter (J, d, d) about them plus the prior's share."""
+    occupied = (mass > 0)[:, None]
+    if numbers is None:
+        best = np.where(occupied, center, now)
+    else:
+        kappa = numbers["kappa"][:, None]
+        best = (mass[:, None] * center + kappa * numbers["mean"]) / (mass[:, None] + kappa)
+    mean = np.where(where.free, best, where.fixed)
+    gap = center - mean
+    scatter = scatter + mass[:, None, None] * gap[:, :, None] * gap[:, None, :]
+    if numbers is not None:
+        pulled = np.where(where.free, mean - numbers["mean"], 0.0)
+        scatter = scatter + numbers["kappa"][:, None, None] * pulled[:, :, None] * pulled[:, None, :]
+    return mean, scatter

@@ -1,0 +1,342 @@
+"""`fit` and its frozen, labelled result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .data import read_rows
+from .em.methods import Method, as_method
+from .em.parameters import Parameters
+from .em.program import Params, Program
+from .em.run import NEARLY_SINGULAR, Optimum, Search, search
+from .em.status import Status
+from .errors import FitError, MixtureWarning, SpecError
+from .families.base import Array
+from .rng import RNGLike, as_generator
+from .spec import Mixture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["EMFit", "fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class EMFit:
+    """The result of EM. Everything is in data units; components stand in the specification's order.
+
+    Attributes
+    ----------
+    specification, resolved
+        What was asked for, and the same with every default prior in numbers.
+    estimate
+        "mle" or "map".
+    point
+        The parameters as a light mapping of arrays; `parameters` is the same as an xarray Dataset.
+    log_likelihood, log_posterior
+        Of the returned parameters; the log posterior is the log-likelihood plus the log prior density with its constants.
+    status
+        How the fit ended: its value is a sentence with the remedy.
+    decrement
+        Distance to the stationary point in standard errors (lambda).
+    n_passes
+        Passes over the rows, all starts together.
+    history
+        The method's objective at every accepted point of the climb that found the estimate.
+    optima
+        One record per optimum reached (see `starts` for the table).
+    n_rows, weighting
+        Sum of the counts of the rows, and whether weights are "none", "counts" or "fractional".
+    threshold
+        Optima whose smallest eigenvalue (see `starts`) is below it are nearly singular and not returned.
+    """
+
+    specification: Mixture
+    resolved: Mixture
+    estimate: str
+    method: Method
+    point: Parameters
+    log_likelihood: float
+    log_posterior: float
+    status: Status
+    decrement: float
+    n_passes: int
+    history: Array
+    optima: tuple[OptimumRecord, ...]
+    n_rows: float
+    weighting: str
+    threshold: float
+    subsample: int | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimate is a local maximum."""
+        return self.status.converged
+
+    @cached_property
+    def parameters(self) -> xr.Dataset:
+        """The parameters as a labelled Dataset, weights included."""
+        return self.point.to_dataset()
+
+    @property
+    def params(self) -> Params:
+        """The parameters in the engine's form, data units."""
+        return self.point.params()
+
+    @cached_property
+    def starts(self) -> pd.DataFrame:
+        """Every optimum reached: kind, log-likelihood, how many starts, weights, smallest eigenvalue and lambda. Nearly singular ones stand apart, last."""
+        import pandas as pd
+
+        return pd.DataFrame([record.row() for record in self.optima]).rename_axis("optimum")
+
+    def responsibilities(self, data: Any) -> xr.DataArray:
+        """p(component given row), dims (row, component)."""
+        import xarray as xr
+
+        program, expand = self._score_program(data)
+        values = expand(program.responsibilities(self.params))
+        return xr.DataArray(values, dims=("row", "component"), coords={"component": np.arange(values.shape[1])}, name="responsibilities")
+
+    def predict(self, data: Any) -> Array:
+        """Most probable component (n,) of each row."""
+        program, expand = self._score_program(data)
+        return expand(program.responsibilities(self.params)).argmax(axis=1)
+
+    def score(self, data: Any) -> Array:
+        """Log density (n,) of each row."""
+        program, expand = self._score_program(data)
+        return expand(program.row_log_likelihood(self.params))
+
+    def _score_program(self, data: Any) -> tuple[Program, Callable[[Array], Array]]:
+        rows = read_rows(data, self.resolved.columns)
+        self.resolved.check_rows(rows)
+        inverse = rows.inverse
+        return Program(self.resolved, rows, standardise=False), (lambda values: values if inverse is None else values[inverse])
+
+    def n_parameters(self) -> int:
+        """Number of free parameters of the specification."""
+        from .criteria import count_parameters
+
+        return count_parameters(self.resolved)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 log L + 2 p: smaller is better."""
+        return -2.0 * self.log_likelihood + 2.0 * self.n_parameters()
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 log L + p log n: smaller is better (mclust reports the negative of it).
+
+        Raises
+        ------
+        FitError
+            With fractional row weights, where no sample size is defined.
+        """
+        if self.weighting == "fractional":
+            raise FitError("BIC needs a sample size; with fractional sample_weight there is none. Use counts.")
+        return -2.0 * self.log_likelihood + self.n_parameters() * float(np.log(self.n_rows))
+
+    def summary(self) -> str:
+        """The fit as text: status, criteria, parameters by component, and the optima."""
+        from .text import fit_summary
+
+        return fit_summary(self)
+
+    def __repr__(self) -> str:
+        return f"<EMFit {self.estimate}: {self.specification!r}; log-likelihood {self.log_likelihood:.5f}; {self.status.name.lower()}>"
+
+    def _repr_html_(self) -> str:
+        from .text import as_html
+
+        return as_html(self.summary())
+
+    def save(self, path: Any) -> None:
+        """Write the fit to a NetCDF file, the specification inside. `mixtures.load` reads it."""
+        from .storage import save_fit
+
+        save_fit(self, path)
+
+
+@dataclass(frozen=True, eq=False)
+class OptimumRecord:
+    """One optimum that starts reached, in data units."""
+
+    kind: str
+    log_likelihood: float
+    objective: float
+    count: int
+    point: Parameters
+    smallest_eigenvalue: float
+    component: int
+    rows: tuple[str, ...]
+    decrement: float
+    start_kinds: tuple[str, ...]
+
+    def row(self) -> dict[str, Any]:
+        """The record as a row of the table of optima."""
+        return {
+            "kind": self.kind,
+            "log_likelihood": self.log_likelihood,
+            "starts": self.count,
+            "weights": np.round(self.point["weights"], 4).tolist(),
+            "smallest_eigenvalue": self.smallest_eigenvalue,
+            "component": self.component if self.kind in ("nearly singular", "collapsing") else -1,
+            "rows": ", ".join(self.rows),
+            "decrement": self.decrement,
+        }
+
+
+def fit(
+    spec: Mixture,
+    data: Any,
+    *,
+    estimate: str = "mle",
+    method: Method | None = None,
+    starts: int | Iterable[Mapping[str, Any]] = 50,
+    rng: RNGLike = None,
+    sample_weight: Any = None,
+    threshold: float = NEARLY_SINGULAR,
+    progress: Callable[[int, int], None] | None = None,
+) -> EMFit:
+    """Fit a mixture by EM from many starts and return its best sound local maximum.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    data
+        A pandas or polars frame, xarray object, dict of arrays, or NumPy array (columns by position).
+    estimate
+        "mle", or "map" for the mode of the posterior density of the named parameters.
+    method
+        `SQUAREM()` (default), `EM()` or `HardEM()`.
+    starts
+        Number of random starts, or parameters to start from (mappings of arrays in data units).
+    rng
+        Seed or generator; one seed gives the same result again.
+    sample_weight
+        Counts or weights of the rows (n,), or the name of a column.
+    threshold
+        An optimum is nearly singular, and not returned, if the smallest eigenvalue of some covariance falls below this in coordinates in which
+        the pooled within-component covariance is the identity.
+    progress
+        Called with (starts done, starts in all).
+
+    Returns
+    -------
+    EMFit
+
+    Raises
+    ------
+    SpecError, DataError
+        For a specification or data that cannot be fitted, naming slot, column and row.
+    FitError
+        If every start collapsed, or nothing had been reached when the user interrupted.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> found = mx.fit(mx.Mixture(mx.Gaussian("eruptions", "waiting"), n_components=2), mx.load_dataset("old_faithful"), rng=1)
+    >>> round(found.log_likelihood, 5)
+    -1130.26396
+
+    References
+    ----------
+    Dempster, Laird & Rubin (1977), JRSS B 39, 1-38. Varadhan & Roland (2008), Scandinavian Journal of Statistics 35, 335-353.
+    """
+    rows = spec.rows(data, sample_weight=sample_weight)
+    resolved = spec.resolve(rows)
+    program = Program(resolved, rows, estimate)
+    begin = starts if isinstance(starts, int) else [program.to_standard(_given(resolved, p)) for p in starts]
+    if isinstance(begin, int) and begin < 1 or not isinstance(begin, int) and not begin:
+        raise SpecError(f"starts={starts!r}: at least one start is needed.")
+    found = search(program, as_method(method), starts=begin, rng=as_generator(rng), threshold=threshold, progress=progress)
+    return _result(spec, program, as_method(method), found, threshold)
+
+
+def _given(spec: Mixture, p: Mapping[str, Any]) -> Params:
+    return (p if isinstance(p, Parameters) else Parameters(spec, p)).params()
+
+
+def _result(spec: Mixture, program: Program, method: Method, found: Search, threshold: float) -> EMFit:
+    best = found.optima[0]
+    status = Status.INTERRUPTED if found.interrupted else best.status
+    if best.kind == "collapsing" and not found.interrupted:
+        raise FitError(_collapse_message(program, found.optima))
+    point = Parameters.of(program.spec, program.to_data(best.p))
+    log_likelihood = _log_likelihood(program, best) - program.log_scale
+    log_prior = program.log_prior_data_units(best.p)
+    history = np.array(best.history) + program.objective_offset(best.p)
+    if status is Status.NEARLY_SINGULAR:
+        import warnings
+
+        warnings.warn(f"{status.value} It is component {best.component}, smallest eigenvalue {best.degeneracy:.2g}.", MixtureWarning, stacklevel=3)
+    return EMFit(
+        specification=spec,
+        resolved=program.spec,
+        estimate=program.estimate,
+        method=method,
+        point=point,
+        log_likelihood=log_likelihood,
+        log_posterior=log_likelihood + log_prior,
+        status=status,
+        decrement=best.decrement,
+        n_passes=found.n_passes,
+        history=history,
+        optima=tuple(_record(program, optimum) for optimum in found.optima),
+        n_rows=program.total,
+        weighting=program.rows.weighting,
+        threshold=threshold,
+        subsample=found.subsample,
+    )
+
+
+def _log_likelihood(program: Program, optimum: Optimum) -> float:
+    """The mixture's log-likelihood, which hard EM does not maximise, in standardised units."""
+    if np.isfinite(optimum.evaluation.log_likelihood) and optimum.objective == optimum.evaluation.objective:
+        return program.evaluate(optimum.p).log_likelihood
+    return optimum.evaluation.log_likelihood
+
+
+def _record(program: Program, optimum: Optimum) -> OptimumRecord:
+    sound = optimum.kind in ("optimum", "unfinished")
+    objective = optimum.evaluation.objective + program.objective_offset(optimum.p) if np.isfinite(optimum.evaluation.objective) else np.inf
+    return OptimumRecord(
+        kind=optimum.kind,
+        log_likelihood=optimum.evaluation.log_likelihood - program.log_scale,
+        objective=objective,
+        count=optimum.count,
+        point=Parameters.of(program.spec, program.to_data(optimum.p)),
+        smallest_eigenvalue=optimum.degeneracy,
+        component=optimum.component,
+        rows=() if sound else _rows_of(program, optimum),
+        decrement=optimum.decrement,
+        start_kinds=optimum.start_kinds,
+    )
+
+
+def _rows_of(program: Program, optimum: Optimum, most: int = 20) -> tuple[str, ...]:
+    """Names of the rows that a degenerate component sits on, as far as its density can still be computed."""
+    try:
+        R = program.responsibilities(optimum.p)[:, optimum.component]
+    except (ArithmeticError, np.linalg.LinAlgError):
+        return ()
+    own = np.flatnonzero(R > 0.5)
+    names = [program.rows.row_name(int(i)) for i in own[:most]]
+    return (*names, f"and {len(own) - most} more") if len(own) > most else tuple(names)
+
+
+def _collapse_message(program: Program, optima: list[Optimum]) -> str:
+    worst = optima[0]
+    rows = _rows_of(program, worst, most=8)
+    where = f" on {', '.join(rows)}" if rows else ""
+    count = sum(optimum.count for optimum in optima)
+    return f"{Status.COLLAPSING.value} Of {count} starts all did; the last one in component {worst.component}{where}."

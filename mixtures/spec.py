@@ -1,0 +1,362 @@
+"""The declaration: what a finite mixture is, without data and without random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data import Rows, read_rows
+from .domains import Parameter, Simplex
+from .errors import DataError, SpecError, UnsupportedError
+from .families.base import Array, Family, Layout, Product
+from .partition import principal_partition
+from .priors import Dirichlet, Prior
+from .slots import Fixed, Free, Slot, inner_slot, parse_slot
+
+__all__ = ["Group", "Mixture"]
+
+WEIGHTS = Parameter("weights", Simplex(), ("component",))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The components that form one array: blocks of the same family, columns, name and options, one per component.
+
+    `components` are their indices among all K, `columns` the indices of their columns among all columns of the specification, and `names` the
+    public name of each parameter.
+    """
+
+    blocks: tuple[Family, ...]
+    components: tuple[int, ...]
+    columns: tuple[int, ...]
+    names: Mapping[str, str]
+    covers_all: bool
+
+    @property
+    def family(self) -> Family:
+        """The first component's block: formulas are the same for all of them."""
+        return self.blocks[0]
+
+    @cached_property
+    def layout(self) -> dict[str, Layout]:
+        """How each parameter's values hang together over the components."""
+        return self.family.layout(self.blocks)
+
+    @property
+    def component_dim(self) -> str:
+        """Name of the leading axis of the group's arrays."""
+        return "component" if self.covers_all else f"{self.family.block_name}_component"
+
+    def dims(self, parameter: Parameter) -> tuple[str, ...]:
+        """Names of all axes of one of the group's arrays."""
+        column = f"{self.family.block_name}_column"
+        return (self.component_dim, *(column if i == 0 else f"{column}{i + 1}" for i in range(len(parameter.axes))))
+
+
+class Mixture:
+    """A finite mixture: components, their columns, what is known of each parameter, and the weights.
+
+    Parameters
+    ----------
+    components
+        One block or product of blocks (the template of all components), or a list with one entry per component.
+    n_components
+        K, when a template is given.
+    weights
+        None (free, Dirichlet(1)), a `Dirichlet`, "equal", or fixed numbers (K,) that sum to 1.
+
+    Raises
+    ------
+    SpecError
+        If the components do not describe the same columns, names collide, or a slot is not legal.
+
+    Examples
+    --------
+    >>> from mixtures import Bernoulli, Gaussian, Mixture
+    >>> Mixture(Gaussian("height") * Bernoulli("smoker"), n_components=2)
+    Mixture(Gaussian('height') * Bernoulli('smoker'), n_components=2)
+    >>> Mixture([Gaussian("x"), Gaussian("x")]) == Mixture(Gaussian("x"), n_components=2)
+    True
+
+    References
+    ----------
+    McLachlan & Peel (2000), Finite Mixture Models, Wiley.
+    """
+
+    components: tuple[Product, ...]
+    weights: Slot
+
+    def __init__(self, components: Family | Product | Sequence[Family | Product], n_components: int | None = None, *, weights: Any = None) -> None:
+        self.__dict__["components"] = _parse_components(components, n_components)
+        self.__dict__["weights"] = _parse_weights(weights, len(self.components))
+        self._check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Mixture is frozen; make a new one with another {name}.")
+
+    def _check(self) -> None:
+        _check_columns(self.components)
+        seen: set[str] = {"weights"}
+        for group in self.groups:
+            for public in group.names.values():
+                if public in seen:
+                    family = type(group.family).__name__
+                    raise SpecError(f"Two blocks would both call a parameter {public!r}. Name the blocks: {family}(..., name='size').")
+                seen.add(public)
+
+    # -- what it is -------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return len(self.components)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns, in the order of the first component's blocks."""
+        return tuple(column for block in self.components[0].blocks for column in block.columns)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Components of equal family, columns, name and options, gathered into arrays."""
+        members: dict[Any, list[tuple[int, Family]]] = {}
+        for k, product in enumerate(self.components):
+            for block in product.blocks:
+                members.setdefault(block.kind(), []).append((k, block))
+        counts: dict[str, int] = {}
+        for found in members.values():
+            for parameter in found[0][1].parameters:
+                counts[parameter.name] = counts.get(parameter.name, 0) + 1
+        groups = []
+        for found in members.values():
+            family = found[0][1]
+            names = {p.name: p.name if counts[p.name] == 1 else f"{family.block_name}_{p.name}" for p in family.parameters}
+            columns = tuple(self.columns.index(column) for column in family.columns)
+            groups.append(Group(tuple(b for _, b in found), tuple(k for k, _ in found), columns, names, len(found) == self.n_components))
+        return tuple(groups)
+
+    @cached_property
+    def exchangeable(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of components whose swapping leaves the specification unchanged; only these are ever permuted."""
+        alike: dict[Any, list[int]] = {}
+        for k, product in enumerate(self.components):
+            alike.setdefault((product, self._weight_key(k)), []).append(k)
+        return tuple(tuple(found) for found in alike.values())
+
+    def _weight_key(self, k: int) -> Any:
+        if isinstance(self.weights, Fixed):
+            return self.weights.value[k]
+        alpha = self.weights.alpha if isinstance(self.weights, Dirichlet) else 1.0
+        return alpha[k] if isinstance(alpha, tuple) else alpha
+
+    @property
+    def fixed_weights(self) -> Array | None:
+        """The weights (K,) when they are fixed, else None."""
+        return self.weights.array if isinstance(self.weights, Fixed) else None
+
+    def ordering(self) -> str:
+        """The rule by which components are ordered within exchangeable groups, as a sentence."""
+        found = self.ordering_entry()
+        if found is None:
+            return "by decreasing weight"
+        group, name, index = found
+        place = "".join(f", {group.family.columns[i]}" for i in index)
+        return f"by increasing {group.names[name]}{' of' + place[1:] if place else ''}"
+
+    def ordering_entry(self) -> tuple[Group, str, tuple[int, ...]] | None:
+        """The first free, unshared scalar of the first block: its group, parameter and index."""
+        for group in self.groups:
+            for parameter in group.family.parameters:
+                if not isinstance(inner_slot(group.family.slots[parameter.name]), Fixed) and not group.family.is_shared(parameter.name):
+                    return group, parameter.name, parameter.domain.entries(parameter.shape(len(group.columns)))[0]
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mixture) and (self.components, self.weights) == (other.components, other.weights)
+
+    def __hash__(self) -> int:
+        return hash((self.components, self.weights))
+
+    def __repr__(self) -> str:
+        if all(product == self.components[0] for product in self.components):
+            parts = [repr(self.components[0]), f"n_components={self.n_components}"]
+        else:
+            parts = ["[" + ", ".join(map(repr, self.components)) + "]"]
+        if isinstance(self.weights, Fixed):
+            equal = len(set(self.weights.value)) == 1
+            parts.append("weights='equal'" if equal else f"weights={self.weights!r}")
+        elif not isinstance(self.weights, Free):
+            parts.append(f"weights={self.weights!r}")
+        return f"Mixture({', '.join(parts)})"
+
+    # -- against data -----------------------------------------------------------------------------------------------------------------------
+
+    def rows(self, data: Any, *, sample_weight: Any = None) -> Rows:
+        """The rows of the specification's columns, checked against every family.
+
+        Raises
+        ------
+        DataError
+            Naming column and row, for anything that the families cannot give a density to.
+        """
+        if isinstance(data, Rows):
+            return data
+        rows = read_rows(data, self.columns, sample_weight=sample_weight)
+        self.check_rows(rows)
+        return rows
+
+    def check_rows(self, rows: Rows) -> None:
+        """Refuse rows outside a family's support, naming column and row."""
+        for group in self.groups:
+            group.family.check(rows.values[:, list(group.columns)], rows.row_name)
+
+    def resolve(self, data: Any, *, sample_weight: Any = None) -> Mixture:
+        """The specification with every default prior in plain numbers, in data units.
+
+        Raises
+        ------
+        DataError
+            If the data are constant, collinear, or have fewer distinct rows than components.
+        UnsupportedError
+            Naming a slot that this version cannot fit.
+        """
+        self.check_supported()
+        if self.is_resolved:
+            return self
+        rows = self.rows(data, sample_weight=sample_weight)
+        if rows.n < self.n_components or len(np.unique(rows.values, axis=0)) < self.n_components:
+            found = len(np.unique(rows.values, axis=0))
+            raise DataError(f"The data have {found} distinct row(s), fewer than the {self.n_components} components. Use n_components={found} or fewer.")
+        partition = principal_partition(rows.values, rows.weights, self.n_components)
+        components = []
+        for product in self.components:
+            blocks = []
+            for block in product.blocks:
+                columns = [self.columns.index(column) for column in block.columns]
+                blocks.append(block.resolve(rows.values[:, columns], rows.weights, partition))
+            components.append(Product(tuple(blocks)))
+        weights = Dirichlet(1.0) if isinstance(self.weights, Free) else self.weights
+        return Mixture(components, weights=weights)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether every free parameter has a prior in numbers."""
+        if isinstance(self.weights, Free):
+            return False
+        for product in self.components:
+            for block in product.blocks:
+                covered = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
+                fixed = {name for name, slot in block.slots.items() if isinstance(inner_slot(slot), Fixed)}
+                if covered | fixed < {parameter.name for parameter in block.parameters}:
+                    return False
+        return True
+
+    def check_supported(self) -> None:
+        """Refuse, by name, what can be written down but not yet be fitted."""
+        for group in self.groups:
+            for block, component in zip(group.blocks, group.components, strict=True):
+                for name, slot in block.slots.items():
+                    problem = block.unsupported(name, slot)
+                    if problem:
+                        raise UnsupportedError(f"Component {component}, {block!r}: {problem}")
+            if not group.covers_all:
+                raise UnsupportedError(f"{group.family!r} is the block of some components only: components of different families or structures are not supported yet.")
+
+    # -- text form --------------------------------------------------------------------------------------------------------------------------
+
+    def to_toml(self) -> str:
+        """The specification as TOML text (schema 1)."""
+        from .specfile import to_toml
+
+        return to_toml(self)
+
+    def to_json(self) -> str:
+        """The specification as JSON text (schema 1)."""
+        from .specfile import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Mixture:
+        """The specification that a TOML text describes.
+
+        Raises
+        ------
+        SpecError
+            For unknown keys, families or values, with the path to it and the nearest legal name.
+        """
+        from .specfile import from_toml
+
+        return from_toml(text)
+
+    @classmethod
+    def from_json(cls, text: str) -> Mixture:
+        """The specification that a JSON text describes; errors as in `from_toml`."""
+        from .specfile import from_json
+
+        return from_json(text)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Mixture:
+        """The specification in a .toml or .json file."""
+        from .specfile import from_file
+
+        return from_file(path)
+
+
+def _parse_components(components: Any, n_components: int | None) -> tuple[Product, ...]:
+    if isinstance(components, Family | Product):
+        if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool) or n_components < 1:
+            raise SpecError(f"Mixture: a template needs n_components, an integer >= 1; found {n_components!r}.")
+        components = [components] * int(n_components)
+    elif not isinstance(components, list | tuple) or not components:
+        raise SpecError(f"Mixture: takes a block, a product of blocks, or a list with one of them per component; found {components!r}.")
+    elif n_components is not None and n_components != len(components):
+        raise SpecError(f"Mixture: n_components={n_components} but the list has {len(components)} components. Leave n_components out.")
+    for k, component in enumerate(components):
+        if not isinstance(component, Family | Product):
+            raise SpecError(f"Mixture: component {k} is {component!r}; a block such as Gaussian('x') or a product of blocks is needed.")
+    return tuple(item if isinstance(item, Product) else Product((item,)) for item in components)
+
+
+def _parse_weights(weights: Any, n_components: int) -> Slot:
+    if isinstance(weights, str):
+        if weights != "equal":
+            raise SpecError(f"Mixture: weights={weights!r}; legal are None, Dirichlet(...), 'equal' or fixed numbers.")
+        return Fixed((1.0 / n_components,) * n_components)
+    slot = parse_slot(weights, "Mixture(weights=...)")
+    if isinstance(slot, Prior):
+        if not isinstance(slot, Dirichlet):
+            raise SpecError(f"Mixture: {slot!r} is no prior for weights; use Dirichlet(...).")
+        slot.numbers((n_components,), "Mixture(weights=...)")
+    elif isinstance(slot, Fixed):
+        if not slot.is_whole:
+            raise UnsupportedError("Mixture: weights that are fixed in part are not supported yet; fix all of them or none.")
+        value = slot.array
+        if value.shape != (n_components,):
+            raise SpecError(f"Mixture: weights have shape {value.shape}; {n_components} numbers are needed.")
+        problem = WEIGHTS.domain.problem(value)
+        if problem:
+            raise SpecError(f"Mixture: weights {problem}; found {slot!r}.")
+    elif not isinstance(slot, Free):
+        raise SpecError(f"Mixture: weights cannot be {slot!r}; legal are None, Dirichlet(...), 'equal' or fixed numbers.")
+    return slot
+
+
+def _check_columns(products: tuple[Product, ...]) -> None:
+    first: set[str] = set()
+    for k, product in enumerate(products):
+        columns = [column for block in product.blocks for column in block.columns]
+        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        if repeated:
+            raise SpecError(f"Component {k}: column {repeated[0]!r} is in two blocks. A column belongs to one block of a component.")
+        if k == 0:
+            first = set(columns)
+        elif set(columns) != first:
+            differing = sorted(set(columns) ^ first)
+            raise SpecError(f"Component {k} describes other columns than component 0 ({', '.join(map(repr, differing))}). All components need the same columns.")

@@ -1,0 +1,84 @@
+"""Plain-text tables of results."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .results import EMFit
+
+__all__ = ["as_html", "fit_summary", "number", "table"]
+
+
+def number(value: Any, digits: int = 5) -> str:
+    """A number with that many significant digits, plain where that is readable."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, str | bool):
+        return str(value)
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    value = float(value)
+    if value == 0 or 1e-4 <= abs(value) < 1e7:
+        decimals = digits - 1 - int(np.floor(np.log10(abs(value)))) if value else 0
+        return f"{value:.{min(max(decimals, 0), 8)}f}"
+    return f"{value:.{digits - 1}g}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Columns aligned to the right, the first to the left."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        return "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))).rstrip()
+
+    return "\n".join([line(header), *map(line, rows)])
+
+
+def as_html(text: str) -> str:
+    """Text in a fixed-width block for notebooks."""
+    return f"<pre style='line-height:1.25'>{html.escape(text)}</pre>"
+
+
+def parameter_rows(fit: EMFit) -> list[list[str]]:
+    """One row per scalar parameter, one column per component."""
+    point, spec = fit.point, fit.resolved
+    rows = [["weights", *[number(w) for w in point["weights"]]]]
+    for group in spec.groups:
+        for parameter in group.family.parameters:
+            public = group.names[parameter.name]
+            for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
+                label = f"{public}[{', '.join(group.family.columns[i] for i in entry)}]" if entry else public
+                cells = dict(zip(group.components, point[public][(slice(None), *entry)], strict=True))
+                rows.append([label, *[number(cells[k]) if k in cells else "" for k in range(spec.n_components)]])
+    return rows
+
+
+def fit_summary(fit: EMFit) -> str:
+    """The fit as text."""
+    name = {"mle": "maximum likelihood", "map": "maximum a posteriori"}[fit.estimate]
+    lines = [
+        f"{fit.specification!r}",
+        f"{name} by {fit.method!r}, {fit.n_rows:g} rows, {fit.n_parameters()} free parameters",
+        f"{fit.status.value}",
+        f"log-likelihood {fit.log_likelihood:.5f}"
+        + (f", log posterior {fit.log_posterior:.5f}" if fit.estimate == "map" else "")
+        + f", AIC {fit.aic:.2f}"
+        + (f", BIC {fit.bic:.2f}" if fit.weighting != "fractional" else ", BIC not defined with fractional weights"),
+        "",
+        table(["component", *map(str, range(fit.resolved.n_components))], parameter_rows(fit)),
+        f"components ordered {fit.resolved.ordering()}",
+        "",
+        f"optima reached from {sum(r.count for r in fit.optima)} starts:",
+        table(
+            ["kind", "log-likelihood", "starts", "smallest eigenvalue", "weights"],
+            [
+                [r.kind, f"{r.log_likelihood:.4f}", str(r.count), number(r.smallest_eigenvalue, 2), " ".join(f"{w:.4f}" for w in r.point["weights"])]
+                for r in fit.optima
+            ],
+        ),
+    ]
+    return "\n".join(lines)

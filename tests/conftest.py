@@ -1,0 +1,10 @@
+"""Settings of the whole suite: seeds are fixed, and no window opens."""
+
+import os
+
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+# Fixed seeds: the same examples in every run. Compilation makes the first example slow, so there is no deadline.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
