@@ -51,6 +51,10 @@ class Domain:
         """The value with entries that are within `tolerance` of a legal edge moved onto it."""
         return value
 
+    def nudge_inside(self, value: Array, distance: float) -> Array:
+        """The value with entries on an edge moved inside by that much."""
+        return value
+
     def entries(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Index of every scalar that a table shows, in the order of `marginal`."""
         return list(np.ndindex(*shape))
@@ -80,7 +84,7 @@ class Real(Domain):
         return np.zeros(shape)
 
     def problem(self, value: Array) -> str | None:
-        return None if not np.any(np.isinf(value)) else "must be finite"
+        return "must be finite" if np.any(np.isinf(value)) else None
 
     def unconstrain(self, value: Array) -> Array:
         return value.reshape(len(value), -1).astype(np.float64)
@@ -109,7 +113,8 @@ class Positive(Domain):
         return np.ones(shape)
 
     def problem(self, value: Array) -> str | None:
-        return None if np.all((value > 0) | np.isnan(value)) else "must be greater than 0"
+        legal = (value > 0) & np.isfinite(value) | np.isnan(value)
+        return None if np.all(legal) else "must be greater than 0 and finite"
 
     def unconstrain(self, value: Array) -> Array:
         with np.errstate(divide="ignore"):
@@ -119,7 +124,8 @@ class Positive(Domain):
         return np.exp(free).reshape(len(free), *shape)
 
     def pullback(self, value: Array, gradient: Array) -> Array:
-        return (gradient * value).reshape(len(value), -1)
+        slope = np.where(value > 0, gradient, 0.0)
+        return (slope * value).reshape(len(value), -1)
 
     def at_boundary(self, value: Array) -> NDArray[np.bool_]:
         return value.reshape(len(value), -1) <= 0
@@ -146,10 +152,14 @@ class UnitInterval(Domain):
 
     def pullback(self, value: Array, gradient: Array) -> Array:
         inside = value * (1.0 - value)
-        return np.where(inside > 0, gradient * inside, 0.0).reshape(len(value), -1)
+        slope = np.where(inside > 0, gradient, 0.0)  # infinite at an edge, perhaps
+        return (slope * inside).reshape(len(value), -1)
 
     def nearest_edge(self, value: Array, tolerance: float) -> Array:
         return np.where(value < tolerance, 0.0, np.where(value > 1.0 - tolerance, 1.0, value))
+
+    def nudge_inside(self, value: Array, distance: float) -> Array:
+        return np.where(value <= 0, distance, np.where(value >= 1, 1.0 - distance, value))
 
     def at_boundary(self, value: Array) -> NDArray[np.bool_]:
         flat = value.reshape(len(value), -1)
@@ -206,8 +216,9 @@ class Covariance(Domain):
         return np.eye(shape[-1])
 
     def problem(self, value: Array) -> str | None:
-        known = value[~np.isnan(value)]
-        if known.size < value.size:
+        if np.any(np.isinf(value)):
+            return "must be finite"
+        if np.any(np.isnan(value)):
             return None
         matrix = np.atleast_2d(value)
         if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0.0):

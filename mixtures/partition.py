@@ -1,4 +1,4 @@
-"""A deterministic weighted k-means partition: the same rows give the same groups, whatever their order, offset or units."""
+"""A deterministic weighted k-means partition: the same rows give the same groups, whatever their offset or units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 __all__ = ["kmeans", "principal_partition", "squared_distances"]
 
 Array = NDArray[np.float64]
+MOST_ROWS = 50_000
+"""More rows than this, and the groups' centers come from every so-many-th row."""
 
 
 def squared_distances(z: Array, centers: Array) -> Array:
@@ -31,7 +33,9 @@ def kmeans(z: Array, v: Array, centers: Array, *, iterations: int = 100) -> NDAr
         fresh = np.argmin(distance, axis=1).astype(np.intp)
         for k in range(len(centers)):
             if not np.any(fresh == k):
-                nearest = np.where(np.bincount(fresh, minlength=len(centers))[fresh] > 1, distance[np.arange(len(z)), fresh], -1.0)
+                nearest = np.where(
+                    np.bincount(fresh, minlength=len(centers))[fresh] > 1, distance[np.arange(len(z)), fresh], -1.0
+                )
                 fresh[int(np.argmax(nearest))] = k
         if np.array_equal(fresh, group):
             break
@@ -55,7 +59,9 @@ def principal_partition(x: Array, v: Array, n_groups: int) -> Array:
     """
     center = np.average(x, axis=0, weights=v)
     spread = np.sqrt(np.average((x - center) ** 2, axis=0, weights=v))
-    z = (x - center) / np.where(spread > 0, spread, 1.0)
+    z_all, v_all = (x - center) / np.where(spread > 0, spread, 1.0), v
+    every = max(1, len(z_all) // MOST_ROWS)
+    z, v = z_all[::every], v_all[::every]
     group = np.zeros(len(z), dtype=np.intp)
     for fresh in range(1, n_groups):
         order = sorted(range(fresh), key=lambda k: -_sum_of_squares(z[group == k], v[group == k]))
@@ -68,6 +74,9 @@ def principal_partition(x: Array, v: Array, n_groups: int) -> Array:
     used = [k for k in range(n_groups) if np.any(group == k)]
     centers = np.stack([np.average(z[group == k], axis=0, weights=v[group == k]) for k in used])
     group = kmeans(z, v, centers)
+    if every > 1:
+        centers = np.stack([np.average(z[group == k], axis=0, weights=v[group == k]) for k in range(len(used))])
+        group = squared_distances(z_all, centers).argmin(axis=1)
     return (group[:, None] == np.arange(n_groups)).astype(np.float64)
 
 

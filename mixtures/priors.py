@@ -23,11 +23,17 @@ Numbers = Mapping[str, Array]
 
 
 def _frozen(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str | bool):
+        raise TypeError
     if np.ndim(value) == 0:
         return float(value)
     return tuple(_frozen(item) for item in np.asarray(value, dtype=np.float64).tolist())
+
+
+def _is_finite(value: Any) -> bool:
+    return bool(np.size(value)) and bool(np.all(np.isfinite(value)))
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,14 @@ class Prior:
 
     def __post_init__(self) -> None:
         for field in fields(self):
+            given = getattr(self, field.name)
             try:
-                object.__setattr__(self, field.name, _frozen(getattr(self, field.name)))
-            except (TypeError, ValueError):
-                raise SpecError(f"{type(self).__name__}({field.name}={getattr(self, field.name)!r}): expected a number or an array.") from None
+                value = _frozen(given)
+            except (TypeError, ValueError, OverflowError):
+                value = np.nan
+            if (value is None and field.default is not None) or (value is not None and not _is_finite(value)):
+                raise SpecError(f"{type(self).__name__}({field.name}={given!r}): expected a number or an array of finite numbers.")
+            object.__setattr__(self, field.name, value)
         self.check()
 
     def __repr__(self) -> str:
@@ -60,6 +70,9 @@ class Prior:
     def resolve(self, x: Array, v: Array) -> Prior:
         """The prior with every number given, open ones taken from the rows x (n, d) with weights v (n,)."""
         return self
+
+    def fit_shape(self, shape: tuple[int, ...], where: str) -> None:
+        """Raise SpecError if the numbers given are no proper prior for a parameter of that shape."""
 
     def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
         """The numbers for one component's parameter of that shape."""
@@ -86,6 +99,11 @@ class Prior:
         return None
 
 
+def _refuse_unless_positive(prior: str, name: str, value: Any) -> None:
+    if value is not None and not (np.ndim(value) == 0 and value > 0):
+        raise SpecError(f"{prior}: {name} must be one number greater than 0, or the posterior is improper; found {_plain(value)}.")
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_plain(item) for item in value) + "]"
@@ -95,20 +113,22 @@ def _plain(value: Any) -> str:
 class _EachEntry(Prior):
     """Priors with independent entries: the numbers are broadcast to the parameter's shape."""
 
-    def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
-        found = {}
+    def fit_shape(self, shape: tuple[int, ...], where: str) -> None:
         for field in fields(self):
-            value = np.asarray(getattr(self, field.name), dtype=np.float64)
-            if value.ndim and value.shape != shape:
-                raise SpecError(f"{where}: {type(self).__name__} has {field.name} of shape {value.shape}; one number or an array of shape {shape} is needed.")
-            found[field.name] = np.broadcast_to(value, shape).copy()
-        return found
+            found = np.shape(getattr(self, field.name))
+            if found not in ((), shape):
+                raise SpecError(f"{where}: {type(self).__name__} has {field.name} of shape {found}; one number or an array of shape {shape} is needed.")
+
+    def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
+        self.fit_shape(shape, where)
+        values = {field.name: np.asarray(getattr(self, field.name), dtype=np.float64) for field in fields(self)}
+        return {name: np.broadcast_to(value, shape).copy() for name, value in values.items()}
 
     def check(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not (np.all(np.isfinite(value)) and np.all(np.asarray(value) > 0)):
-                raise SpecError(f"{type(self).__name__}: {field.name} must be greater than 0 and finite, or the prior is improper; found {_plain(value)}.")
+            if value is not None and not np.all(np.asarray(value) > 0):
+                raise SpecError(f"{type(self).__name__}: {field.name} must be greater than 0, or the prior is improper; found {_plain(value)}.")
 
     def _each(self, value: Array, numbers: Numbers) -> Array:
         raise NotImplementedError
@@ -319,26 +339,28 @@ class NormalInverseWishart(Prior):
     scale_matrix: Any = None
 
     def check(self) -> None:
-        if self.kappa is not None and not (np.isfinite(self.kappa) and self.kappa > 0):
-            raise SpecError(f"NormalInverseWishart: kappa must be greater than 0, or the posterior is improper; found {self.kappa!r}.")
-        if self.nu is not None and not (np.isfinite(self.nu) and self.nu > 0):
-            raise SpecError(f"NormalInverseWishart: nu must be greater than 0, or the posterior is improper; found {self.nu!r}.")
+        for name in ("kappa", "nu"):
+            _refuse_unless_positive("NormalInverseWishart", name, getattr(self, name))
 
-    def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
+    def fit_shape(self, shape: tuple[int, ...], where: str) -> None:
         d = shape[0]
-        mean = np.asarray(self.mean, dtype=np.float64)
-        mean = np.full(d, float(mean)) if mean.ndim == 0 else mean
-        matrix = np.asarray(self.scale_matrix, dtype=np.float64)
-        matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
-        if mean.shape != (d,):
-            raise SpecError(f"{where}: NormalInverseWishart has mean of shape {mean.shape}; shape ({d},) is needed, one number per column.")
+        if np.shape(self.mean) not in ((), (d,)):
+            raise SpecError(f"{where}: NormalInverseWishart has mean of shape {np.shape(self.mean)}; shape ({d},) is needed, one number per column.")
+        if self.nu is not None and self.nu <= d - 1:
+            raise SpecError(f"{where}: NormalInverseWishart needs nu > d - 1 = {d - 1} for {d} columns, or the posterior is improper; found nu = {self.nu:g}.")
+        if self.scale_matrix is None:
+            return
+        matrix = np.atleast_2d(self.scale_matrix)
         if matrix.shape != (d, d):
-            raise SpecError(f"{where}: NormalInverseWishart has scale_matrix of shape {matrix.shape}; shape ({d}, {d}) is needed.")
+            raise SpecError(f"{where}: NormalInverseWishart has scale_matrix of shape {np.shape(self.scale_matrix)}; shape ({d}, {d}) is needed.")
         problem = Covariance().problem(matrix)
         if problem:
             raise SpecError(f"{where}: the scale_matrix of NormalInverseWishart {problem}; found {_plain(self.scale_matrix)}.")
-        if self.nu <= d - 1:
-            raise SpecError(f"{where}: NormalInverseWishart needs nu > d - 1 = {d - 1} for {d} columns, or the posterior is improper; found nu = {self.nu:g}.")
+
+    def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
+        self.fit_shape(shape, where)
+        mean = np.broadcast_to(np.asarray(self.mean, dtype=np.float64), shape).copy()
+        matrix = np.array(self.scale_matrix, dtype=np.float64, ndmin=2)
         return {"mean": mean, "kappa": np.asarray(float(self.kappa)), "nu": np.asarray(float(self.nu)), "scale_matrix": matrix}
 
     def to_standard(self, numbers: Numbers, center: Array, scale: Array) -> dict[str, Array]:
@@ -436,6 +458,9 @@ class FraleyRaftery(Prior):
     """
 
     kappa: Any = 0.01
+
+    def check(self) -> None:
+        _refuse_unless_positive("FraleyRaftery", "kappa", self.kappa)
 
     @property
     def is_resolved(self) -> bool:

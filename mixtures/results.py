@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .data import read_rows
+from .data import Rows, read_rows
 from .em.methods import Method, as_method
 from .em.parameters import Parameters
 from .em.program import Params, Program
@@ -102,7 +102,9 @@ class EMFit:
 
         program, expand = self._score_program(data)
         values = expand(program.responsibilities(self.params))
-        return xr.DataArray(values, dims=("row", "component"), coords={"component": np.arange(values.shape[1])}, name="responsibilities")
+        return xr.DataArray(
+            values, dims=("row", "component"), coords={"component": np.arange(values.shape[1])}, name="responsibilities"
+        )
 
     def predict(self, data: Any) -> Array:
         """Most probable component (n,) of each row."""
@@ -118,7 +120,9 @@ class EMFit:
         rows = read_rows(data, self.resolved.columns)
         self.resolved.check_rows(rows)
         inverse = rows.inverse
-        return Program(self.resolved, rows, standardise=False), (lambda values: values if inverse is None else values[inverse])
+        return Program(self.resolved, rows, standardise=False), (
+            lambda values: values if inverse is None else values[inverse]
+        )
 
     def n_parameters(self) -> int:
         """Number of free parameters of the specification."""
@@ -244,7 +248,9 @@ def fit(
     Examples
     --------
     >>> import mixtures as mx
-    >>> found = mx.fit(mx.Mixture(mx.Gaussian("eruptions", "waiting"), n_components=2), mx.load_dataset("old_faithful"), rng=1)
+    >>> found = mx.fit(
+    ...     mx.Mixture(mx.Gaussian("eruptions", "waiting"), n_components=2), mx.load_dataset("old_faithful"), rng=1
+    ... )
     >>> round(found.log_likelihood, 5)
     -1130.26396
 
@@ -256,9 +262,11 @@ def fit(
     resolved = spec.resolve(rows)
     program = Program(resolved, rows, estimate)
     begin = starts if isinstance(starts, int) else [program.to_standard(_given(resolved, p)) for p in starts]
-    if isinstance(begin, int) and begin < 1 or not isinstance(begin, int) and not begin:
+    if (isinstance(begin, int) and begin < 1) or (not isinstance(begin, int) and not begin):
         raise SpecError(f"starts={starts!r}: at least one start is needed.")
-    found = search(program, as_method(method), starts=begin, rng=as_generator(rng), threshold=threshold, progress=progress)
+    found = search(
+        program, as_method(method), starts=begin, rng=as_generator(rng), threshold=threshold, progress=progress
+    )
     return _result(spec, program, as_method(method), found, threshold)
 
 
@@ -278,7 +286,11 @@ def _result(spec: Mixture, program: Program, method: Method, found: Search, thre
     if status is Status.NEARLY_SINGULAR:
         import warnings
 
-        warnings.warn(f"{status.value} It is component {best.component}, smallest eigenvalue {best.degeneracy:.2g}.", MixtureWarning, stacklevel=3)
+        warnings.warn(
+            f"{status.value} It is component {best.component}, smallest eigenvalue {best.degeneracy:.2g}.",
+            MixtureWarning,
+            stacklevel=3,
+        )
     return EMFit(
         specification=spec,
         resolved=program.spec,
@@ -308,7 +320,11 @@ def _log_likelihood(program: Program, optimum: Optimum) -> float:
 
 def _record(program: Program, optimum: Optimum) -> OptimumRecord:
     sound = optimum.kind in ("optimum", "unfinished")
-    objective = optimum.evaluation.objective + program.objective_offset(optimum.p) if np.isfinite(optimum.evaluation.objective) else np.inf
+    objective = (
+        optimum.evaluation.objective + program.objective_offset(optimum.p)
+        if np.isfinite(optimum.evaluation.objective)
+        else np.inf
+    )
     return OptimumRecord(
         kind=optimum.kind,
         log_likelihood=optimum.evaluation.log_likelihood - program.log_scale,
@@ -340,3 +356,28 @@ def _collapse_message(program: Program, optima: list[Optimum]) -> str:
     where = f" on {', '.join(rows)}" if rows else ""
     count = sum(optimum.count for optimum in optima)
     return f"{Status.COLLAPSING.value} Of {count} starts all did; the last one in component {worst.component}{where}."
+
+
+def given_fit(spec: Mixture, resolved: Mixture, rows: Rows, parameters: Mapping[str, Any]) -> EMFit:
+    """Parameters from elsewhere as an `EMFit` that was not climbed to, components in the specification's order."""
+    program = Program(resolved, rows)
+    p, _ = program.ordered(program.to_standard(_given(resolved, parameters)))
+    evaluation = program.evaluate(p)
+    optimum = Optimum(
+        p,
+        evaluation,
+        "optimum",
+        Status.GIVEN,
+        np.nan,
+        float(np.min(program.degeneracy(p))),
+        0,
+        0,
+        (evaluation.objective,),
+    )
+    return _result(spec, program, as_method(None), Search([optimum]), NEARLY_SINGULAR)
+
+
+def adopt(fit: EMFit, program: Program, optimum: Optimum) -> EMFit:
+    """The fit with another optimum, found since, as its estimate."""
+    found = _result(fit.specification, program, fit.method, Search([optimum]), fit.threshold)
+    return replace(found, optima=(found.optima[0], *fit.optima), n_passes=fit.n_passes + optimum.passes)

@@ -74,7 +74,10 @@ class Shared:
     def __post_init__(self) -> None:
         if isinstance(self.inner, Shared):
             raise SpecError("Shared(Shared(...)): a shared slot cannot hold a shared slot. Write Shared once.")
-        object.__setattr__(self, "inner", None if self.inner is None or isinstance(self.inner, Free) else parse_slot(self.inner, "Shared"))
+        if self.group is not None and not (isinstance(self.group, str) and self.group):
+            raise SpecError(f"Shared(group={self.group!r}): a group is named by a string, e.g. group='wide'.")
+        inner = parse_slot(self.inner, "Shared")
+        object.__setattr__(self, "inner", None if isinstance(inner, Free) else inner)
 
     def __repr__(self) -> str:
         parts = [repr(self.inner)] if self.inner is not None else []
@@ -98,10 +101,14 @@ def parse_slot(value: Any, where: str) -> Slot:
         return value
     try:
         nested = _to_tuples(value)
-    except TypeError:
+    except (TypeError, OverflowError):
         raise SpecError(
             f"{where}: a slot takes nothing (free), a number or an array (fixed; Free() inside for parts), a prior, or Shared(); found {value!r}."
         ) from None
+    if any(leaf != leaf for leaf in _leaves(nested)):
+        raise SpecError(f"{where}: found NaN in {value!r}; an entry that is to be estimated is written Free().")
+    if not any(True for _ in _leaves(nested)):
+        raise SpecError(f"{where}: found the empty array {value!r}; leave the slot out to estimate the parameter.")
     if all(isinstance(leaf, Free) for leaf in _leaves(nested)):
         return Free()
     return Fixed(nested)

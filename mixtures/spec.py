@@ -188,7 +188,7 @@ class Mixture:
         else:
             parts = ["[" + ", ".join(map(repr, self.components)) + "]"]
         if isinstance(self.weights, Fixed):
-            equal = len(set(self.weights.value)) == 1
+            equal = self.weights == _parse_weights("equal", self.n_components)
             parts.append("weights='equal'" if equal else f"weights={self.weights!r}")
         elif not isinstance(self.weights, Free):
             parts.append(f"weights={self.weights!r}")
@@ -226,12 +226,15 @@ class Mixture:
             Naming a slot that this version cannot fit.
         """
         self.check_supported()
+        rows = self.rows(data, sample_weight=sample_weight)
+        distinct = _count_distinct(rows.values, self.n_components)
+        if distinct < self.n_components:
+            raise DataError(
+                f"The data have {distinct} distinct row(s), fewer than the {self.n_components} components. "
+                f"Use n_components={distinct} or fewer."
+            )
         if self.is_resolved:
             return self
-        rows = self.rows(data, sample_weight=sample_weight)
-        if rows.n < self.n_components or len(np.unique(rows.values, axis=0)) < self.n_components:
-            found = len(np.unique(rows.values, axis=0))
-            raise DataError(f"The data have {found} distinct row(s), fewer than the {self.n_components} components. Use n_components={found} or fewer.")
         partition = principal_partition(rows.values, rows.weights, self.n_components)
         components = []
         for product in self.components:
@@ -242,6 +245,11 @@ class Mixture:
             components.append(Product(tuple(blocks)))
         weights = Dirichlet(1.0) if isinstance(self.weights, Free) else self.weights
         return Mixture(components, weights=weights)
+
+    def without_priors(self) -> Mixture:
+        """The likelihood alone: the same specification with every prior removed."""
+        components = [Product(tuple(block.without_priors() for block in product.blocks)) for product in self.components]
+        return Mixture(components, weights=self.weights if isinstance(self.weights, Fixed) else None)
 
     @property
     def is_resolved(self) -> bool:
@@ -360,3 +368,12 @@ def _check_columns(products: tuple[Product, ...]) -> None:
         elif set(columns) != first:
             differing = sorted(set(columns) ^ first)
             raise SpecError(f"Component {k} describes other columns than component 0 ({', '.join(map(repr, differing))}). All components need the same columns.")
+
+
+def _count_distinct(values: Array, enough: int) -> int:
+    """Number of distinct rows, or any number that is enough."""
+    for count in (1000, len(values)):
+        found = len(np.unique(values[:count], axis=0))
+        if found >= enough:
+            break
+    return found

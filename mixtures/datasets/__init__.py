@@ -14,19 +14,49 @@ from ..errors import DataError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DatasetInfo", "list_datasets", "load_dataset"]
+__all__ = ["DatasetInfo", "Suggestion", "list_datasets", "load_dataset"]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A mixture that suits a data set: family by name, its columns, number of components, column of counts if any."""
+
+    family: str
+    columns: tuple[str, ...]
+    n_components: int
+    sample_weight: str | None = None
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a data set is: its name, size, columns, one sentence and the work to cite."""
+    """What a data set is: its name, size, columns, one sentence, the work to cite, and what to try first."""
 
     name: str
     rows: int
     columns: tuple[str, ...]
     description: str
     citation: str
+    suggestion: Suggestion
 
+
+_VOTES = (
+    "handicapped_infants",
+    "water_project",
+    "budget_resolution",
+    "physician_fee_freeze",
+    "el_salvador_aid",
+    "religious_groups_in_schools",
+    "anti_satellite_test_ban",
+    "nicaraguan_contras_aid",
+    "mx_missile",
+    "immigration",
+    "synfuels_cutback",
+    "education_spending",
+    "superfund_right_to_sue",
+    "crime",
+    "duty_free_exports",
+    "south_africa_export_act",
+)
 
 _DATASETS = (
     DatasetInfo(
@@ -38,6 +68,7 @@ _DATASETS = (
             "Azzalini, A. & Bowman, A. W. (1990). A look at some data on the Old Faithful geyser. "
             "Applied Statistics 39, 357-365."
         ),
+        suggestion=Suggestion("Gaussian", ("eruptions", "waiting"), 2),
     ),
     DatasetInfo(
         name="galaxies",
@@ -51,6 +82,7 @@ _DATASETS = (
             "Roeder, K. (1990). Density estimation with confidence sets exemplified by superclusters and voids in the "
             "galaxies. Journal of the American Statistical Association 85, 617-624."
         ),
+        suggestion=Suggestion("Gaussian", ("velocity",), 3),
     ),
     DatasetInfo(
         name="iris",
@@ -61,6 +93,7 @@ _DATASETS = (
             "Fisher, R. A. (1936). The use of multiple measurements in taxonomic problems. "
             "Annals of Eugenics 7, 179-188."
         ),
+        suggestion=Suggestion("Gaussian", ("sepal_length", "sepal_width", "petal_length", "petal_width"), 3),
     ),
     DatasetInfo(
         name="lsat6",
@@ -74,34 +107,18 @@ _DATASETS = (
             "Bock, R. D. & Lieberman, M. (1970). Fitting a response model for n dichotomously scored items. "
             "Psychometrika 35, 179-197."
         ),
+        suggestion=Suggestion("Bernoulli", ("item1", "item2", "item3", "item4", "item5"), 2, sample_weight="count"),
     ),
     DatasetInfo(
         name="house_votes_84",
         rows=435,
-        columns=(
-            "party",
-            "handicapped_infants",
-            "water_project",
-            "budget_resolution",
-            "physician_fee_freeze",
-            "el_salvador_aid",
-            "religious_groups_in_schools",
-            "anti_satellite_test_ban",
-            "nicaraguan_contras_aid",
-            "mx_missile",
-            "immigration",
-            "synfuels_cutback",
-            "education_spending",
-            "superfund_right_to_sue",
-            "crime",
-            "duty_free_exports",
-            "south_africa_export_act",
-        ),
+        columns=("party", *_VOTES),
         description=(
             "Party (text) and 16 votes of the members of the US House of Representatives in 1984, yes (1) or no (0); "
             "NaN where no vote is recorded."
         ),
         citation="Schlimmer, J. (1987). Congressional Voting Records. UCI Machine Learning Repository.",
+        suggestion=Suggestion("Bernoulli", _VOTES, 2),
     ),
 )
 

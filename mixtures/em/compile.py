@@ -76,7 +76,9 @@ class EMProgram:
             For an unknown kind of start.
         """
         if method not in KINDS:
-            raise SpecError(f"start(method={method!r}): unknown kind of start.{nearest(str(method), KINDS)} Legal are {', '.join(map(repr, KINDS))}.")
+            raise SpecError(
+                f"start(method={method!r}): unknown kind of start.{nearest(str(method), KINDS)} Legal are {', '.join(map(repr, KINDS))}."
+            )
         return self._data(self._program.ordered(StartMaker.of(self._program).make(method, as_generator(rng)))[0])
 
     def e_step(self, p: Mapping[str, Any]) -> Responsibilities:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains import Simplex
+from ..domains import Domain, Simplex
 from ..families.base import Array, Theta
 from .program import Evaluation, Params, Program
 
@@ -64,7 +64,7 @@ class Coordinates:
         """Number of coordinates."""
         return self.n_weights + sum(int(section.active.sum()) for section in self.sections)
 
-    def _domain(self, section: _Section):
+    def _domain(self, section: _Section) -> Domain:
         return next(q for q in self.program.groups[section.group].family.parameters if q.name == section.name).domain
 
     def vector(self, p: Params) -> Array:
@@ -140,11 +140,15 @@ class Coordinates:
                 for i, entry in enumerate(entries):
                     if s.active[row, i]:
                         place = ", ".join(columns[c] for c in entry)
-                        found.append(f"{public}[{compiled.components[owner]}; {place}]" if place else f"{public}[{compiled.components[owner]}]")
+                        found.append(
+                            f"{public}[{compiled.components[owner]}; {place}]"
+                            if place
+                            else f"{public}[{compiled.components[owner]}]"
+                        )
         return found
 
 
-def _keep_boundary(moved: Array, own: Array, domain) -> Array:
+def _keep_boundary(moved: Array, own: Array, domain: Domain) -> Array:
     edge = domain.at_boundary(own).reshape(own.shape)
     return np.where(edge, own, moved)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from ..errors import FitError, SpecError
-from ..families.base import Array, DegenerateComponentError
+from ..families.base import DegenerateComponentError
 from .coordinates import Coordinates
-from .program import Evaluation, Params, Program, hard_assignment
+from .program import Assignment, Evaluation, Params, Program, hard_assignment, soft_assignment
 
-__all__ = ["EM", "SQUAREM", "HardEM", "Method", "Run"]
+__all__ = ["COLLAPSED", "EM", "SQUAREM", "HardEM", "Method", "Run"]
+
+COLLAPSED = 1e-10
+"""Smallest eigenvalue, as `Program.degeneracy` has it, at which a component is on its way to a point or a plane."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Method:
     max_passes: int = 10_000
     polish: ClassVar[bool] = False
     """Whether the last digits come from Newton steps on the observed information."""
-    assign: ClassVar[Callable[[Array], tuple[Array, Array]] | None] = None
-    """How log(w f) becomes row values and responsibilities; None is the soft rule of EM."""
+    assign: ClassVar[Assignment] = soft_assignment
+    """How log(w f) (n, K) becomes row values (n,) and responsibilities (n, K)."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.max_passes, int) and self.max_passes >= 1):
@@ -58,10 +60,20 @@ class Run:
     def evaluate(self, p: Params) -> Evaluation:
         """One pass at p, counted."""
         self.passes += 1
-        return self.program.evaluate(p, type(self.method).assign)
+        return self.program.evaluate(p, self.method.assign)
 
     def accept(self, p: Params, evaluation: Evaluation) -> None:
-        """Move to p."""
+        """Move to p.
+
+        Raises
+        ------
+        DegenerateComponentError
+            If the objective fell because a covariance has lost its last digits.
+        """
+        if self.history and evaluation.objective < self.evaluation.objective:
+            smallest = self.program.degeneracy(p)
+            if np.min(smallest) < COLLAPSED:
+                raise DegenerateComponentError(int(np.argmin(smallest)))
         self.p, self.evaluation = p, evaluation
         self.history.append(evaluation.objective)
 
@@ -126,8 +138,9 @@ class SQUAREM(Method):
 
 def _leap(program: Program, start: Params, first: Params, second: Params) -> Params | None:
     """The squared extrapolation of three successive EM points, or None where it is not longer than the two steps themselves."""
-    coordinates = Coordinates(program, second)
-    a, b, c = (coordinates.vector(p) for p in (start, first, second))
+    with np.errstate(divide="ignore", invalid="ignore"):  # the second step may have left the domain: no coordinates
+        coordinates = Coordinates(program, second)
+        a, b, c = (coordinates.vector(p) for p in (start, first, second))
     if not np.all(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)):
         return None
     r, v = b - a, c - b - (b - a)
@@ -157,7 +170,7 @@ class HardEM(Method):
     Celeux & Govaert (1992), Computational Statistics & Data Analysis 14, 315-332.
     """
 
-    assign: ClassVar[Callable[[Array], tuple[Array, Array]] | None] = staticmethod(hard_assignment)
+    assign: ClassVar[Assignment] = hard_assignment
 
     def cycle(self, run: Run) -> None:
         run.plain_step()

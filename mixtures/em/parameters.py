@@ -46,7 +46,9 @@ class Parameters(Mapping[str, Array]):
         expected = _shapes(spec)
         for name in given:
             if name not in expected:
-                raise SpecError(f"Unknown parameter {name!r}.{nearest(name, expected)} This specification has {', '.join(expected)}.")
+                raise SpecError(
+                    f"Unknown parameter {name!r}.{nearest(name, expected)} This specification has {', '.join(expected)}."
+                )
         self._values: dict[str, Array] = {}
         self.specification = spec
         for name, (shape, parameter) in expected.items():
@@ -95,7 +97,11 @@ class Parameters(Mapping[str, Array]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return "Parameters(" + ", ".join(f"{name}={np.array2string(value, precision=5, separator=', ')}" for name, value in self.items()) + ")"
+        return (
+            "Parameters("
+            + ", ".join(f"{name}={np.array2string(value, precision=5, separator=', ')}" for name, value in self.items())
+            + ")"
+        )
 
     def to_dataset(self) -> xr.Dataset:
         """The same as a labelled xarray Dataset: dims component and `<block>_column`."""

@@ -11,15 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Rows
+from ..domains import Domain
 from ..errors import SpecError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
 
-__all__ = ["CompiledGroup", "Evaluation", "Params", "PriorTerm", "Program"]
+__all__ = [
+    "Assignment",
+    "CompiledGroup",
+    "Evaluation",
+    "Params",
+    "PriorTerm",
+    "Program",
+    "hard_assignment",
+    "soft_assignment",
+]
 
 BLOCK = 16384
 """Rows evaluated at a time: nothing of size (n, K) is kept."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A rule that turns log(w f) (n, K) into row values (n,) and responsibilities (n, K)."""
+
+    rule: Callable[[Array], tuple[Array, Array]]
+
+    def __call__(self, joint: Array) -> tuple[Array, Array]:
+        return self.rule(joint)
 
 
 @dataclass(frozen=True)
@@ -163,13 +183,13 @@ class Program:
     def row_log_likelihood(self, p: Params) -> Array:
         """Log density (n,) of every row, in data units."""
         shift = sum(float(np.log(group.scale).sum()) for group in self.groups)
-        return np.concatenate([_log_sum_exp(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
+        return np.concatenate([soft_assignment(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
 
     def responsibilities(self, p: Params) -> Array:
         """p(component given row), (n, K)."""
-        return np.concatenate([_log_sum_exp(self.log_joint(p, block))[1] for block in self.blocks()])
+        return np.concatenate([soft_assignment(self.log_joint(p, block))[1] for block in self.blocks()])
 
-    def evaluate(self, p: Params, assign: Callable[[Array], tuple[Array, Array]] | None = None) -> Evaluation:
+    def evaluate(self, p: Params, assign: Assignment | None = None) -> Evaluation:
         """One pass: objective and statistics at p. `assign` maps log(w f) to row values and responsibilities (default: soft).
 
         Raises
@@ -177,7 +197,7 @@ class Program:
         DegenerateComponentError
             If a component has no density any more.
         """
-        assign = assign or _log_sum_exp
+        assign = assign or soft_assignment
         value = 0.0
         parts: list[list[dict[str, Array]]] = []
         mass = np.zeros(self.n_components)
@@ -224,7 +244,10 @@ class Program:
     def neutral(self) -> Params:
         """Legal parameters with all components alike, near standardised data."""
         thetas = tuple(
-            {q.name: np.stack([q.domain.neutral(q.shape(len(g.scale)))] * len(g.components)) for q in g.family.parameters}
+            {
+                q.name: np.stack([q.domain.neutral(q.shape(len(g.scale)))] * len(g.components))
+                for q in g.family.parameters
+            }
             for g in self.groups
         )
         return Params(np.full(self.n_components, 1.0 / self.n_components), thetas)
@@ -246,7 +269,11 @@ class Program:
         for compiled, theta, terms in zip(self.groups, p.thetas, all_terms, strict=True):
             for term in terms:
                 domains, owners = _domains(compiled, term), [compiled.layout[name].owners for name in term.parameters]
-                total += float(term.prior.log_density([theta[name] for name in term.parameters], domains, term.numbers, owners).sum())
+                total += float(
+                    term.prior.log_density(
+                        [theta[name] for name in term.parameters], domains, term.numbers, owners
+                    ).sum()
+                )
         return total
 
     def log_prior_gradient(self, p: Params) -> tuple[Array, list[Theta]]:
@@ -265,11 +292,29 @@ class Program:
             found.append(total)
         return weights, found
 
+    def prior_draw(self, rng: np.random.Generator) -> Params:
+        """Parameters drawn from the prior, standardised coordinates; without a prior they are neutral."""
+        weights = (
+            np.full(self.n_components, 1.0 / self.n_components) if self.fixed_weights is None else self.fixed_weights
+        )
+        if self.weight_numbers is not None and isinstance(self.spec.weights, Dirichlet):
+            weights = self.spec.weights.draw([], self.weight_numbers, [], rng)[0][0]
+        thetas = [dict(theta) for theta in self.neutral().thetas]
+        for compiled, theta in zip(self.groups, thetas, strict=True):
+            for term in compiled.terms:
+                groups = [compiled.layout[name].groups for name in term.parameters]
+                drawn = term.prior.draw(_domains(compiled, term), term.numbers, groups, rng)
+                for name, value in zip(term.parameters, drawn, strict=True):
+                    theta[name] = np.where(compiled.layout[name].free, value, compiled.layout[name].fixed)
+        return Params(weights, tuple(thetas))
+
     def score(self, evaluation: Evaluation, p: Params) -> tuple[Array, list[Theta]]:
         """Gradient of the objective in the weights (K,), up to a constant, and in every parameter, by Fisher's identity."""
         with np.errstate(divide="ignore", invalid="ignore"):
             weights = np.where(p.weights > 0, evaluation.mass / p.weights, 0.0)
-        found = [g.family.score(S, theta) for g, S, theta in zip(self.groups, evaluation.statistics, p.thetas, strict=True)]
+        found = [
+            g.family.score(S, theta) for g, S, theta in zip(self.groups, evaluation.statistics, p.thetas, strict=True)
+        ]
         if self.is_map:
             prior_weights, prior = self.log_prior_gradient(p)
             weights = weights + np.where(p.weights > 0, prior_weights, 0.0)
@@ -281,19 +326,29 @@ class Program:
         log_likelihood = -self.log_scale
         return log_likelihood + (self.log_prior_data_units(p) - self.log_prior(p) if self.is_map else 0.0)
 
+    def gradient_to_standard(self, by_theta: list[Theta]) -> list[Theta]:
+        """Gradients in standardised parameters from gradients in data units."""
+        return [
+            {q.name: q.domain.gradient_to_standard(slopes[q.name], g.scale) for q in g.family.parameters}
+            for g, slopes in zip(self.groups, by_theta, strict=True)
+        ]
+
     # -- units ------------------------------------------------------------------------------------------------------------------------------
 
-    def to_data(self, p: Params) -> Params:
-        """Parameters in data units."""
-        return self._convert(p, "to_data")
+    def to_data(self, p: Params, *, relative: bool = False) -> Params:
+        """Parameters in data units; `relative` leaves locations relative to the columns' centres."""
+        return self._convert(p, "to_data", 0.0 if relative else 1.0)
 
     def to_standard(self, p: Params) -> Params:
         """Parameters in standardised coordinates, from data units."""
         return self._convert(p, "to_standard")
 
-    def _convert(self, p: Params, direction: str) -> Params:
+    def _convert(self, p: Params, direction: str, share: float = 1.0) -> Params:
         thetas = tuple(
-            {q.name: getattr(q.domain, direction)(theta[q.name], g.center, g.scale) for q in g.family.parameters}
+            {
+                q.name: getattr(q.domain, direction)(theta[q.name], share * g.center, g.scale)
+                for q in g.family.parameters
+            }
             for g, theta in zip(self.groups, p.thetas, strict=True)
         )
         return Params(p.weights, thetas)
@@ -331,7 +386,8 @@ class Program:
             group, name, index = entry
             position = self.spec.groups.index(group)
             key = np.full(self.n_components, np.nan)
-            key[list(group.components)] = p.thetas[position][name][(slice(None), *index)]
+            place: Any = (slice(None), *index)
+            key[list(group.components)] = p.thetas[position][name][place]
         order = np.arange(self.n_components)
         for members in self.spec.exchangeable:
             own = np.array(members)
@@ -347,10 +403,16 @@ def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = Non
     for position, (key, prior, names) in enumerate(group.family.prior_terms()):
         shape = next(q for q in group.family.parameters if q.name == names[0]).shape(x.shape[1])
         each = [block.prior_terms()[position][1].numbers(shape, repr(block)) for block in group.blocks]
-        data_terms.append(PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]}))
-    terms = tuple(PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms)
+        data_terms.append(
+            PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]})
+        )
+    terms = tuple(
+        PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
+    )
     x = np.ascontiguousarray((x - center) / scale)
-    return CompiledGroup(group, x, center, scale, group.layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms})
+    return CompiledGroup(
+        group, x, center, scale, group.layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms}
+    )
 
 
 def _weight_numbers(spec: Mixture) -> Numbers | None:
@@ -359,21 +421,24 @@ def _weight_numbers(spec: Mixture) -> Numbers | None:
     return {name: value[None] for name, value in spec.weights.numbers((spec.n_components,), "weights").items()}
 
 
-def _domains(compiled: CompiledGroup, term: PriorTerm) -> list:
+def _domains(compiled: CompiledGroup, term: PriorTerm) -> list[Domain]:
     by_name = {q.name: q.domain for q in compiled.family.parameters}
     return [by_name[name] for name in term.parameters]
 
 
 def _refuse(problem: str | None, where: str) -> None:
     if problem:
-        raise SpecError(f"{where}: {problem}, so estimate='map' is not defined. Use parameters >= 1, or estimate='mle'.")
+        raise SpecError(
+            f"{where}: {problem}, so estimate='map' is not defined. Use parameters >= 1, or estimate='mle'."
+        )
 
 
 def _add(parts: tuple[dict[str, Array], ...]) -> dict[str, Array]:
     return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
 
 
-def _log_sum_exp(joint: Array) -> tuple[Array, Array]:
+@Assignment
+def soft_assignment(joint: Array) -> tuple[Array, Array]:
     """Row log densities (n,) and responsibilities (n, K); a row without density has responsibilities 0 and value -inf."""
     columns = joint.T
     top = columns.max(axis=0)
@@ -385,6 +450,7 @@ def _log_sum_exp(joint: Array) -> tuple[Array, Array]:
     return value, (ratio / np.where(total > 0, total, 1.0)).T
 
 
+@Assignment
 def hard_assignment(joint: Array) -> tuple[Array, Array]:
     """Largest log(w f) of each row (n,) and its indicator (n, K)."""
     best = joint.argmax(axis=1)

@@ -7,20 +7,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..data import Rows
 from ..errors import FitError
 from ..families.base import Array, DegenerateComponentError
 from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
-from .methods import Method, Run
-from .program import Evaluation, Params, Program
+from .methods import COLLAPSED, Method, Run
+from .program import Evaluation, Params, Program, soft_assignment
 from .starts import KINDS, StartMaker
 from .status import Status
 
-__all__ = ["COLLAPSED", "NEARLY_SINGULAR", "Optimum", "Search", "TARGET", "climb", "search"]
+__all__ = ["COLLAPSED", "NEARLY_SINGULAR", "TARGET", "Optimum", "Search", "climb", "search"]
 
 TARGET = 1e-6
 """lambda, in standard errors, at which a climb has arrived."""
 NEARLY_SINGULAR = 0.005
-COLLAPSED = 1e-10
+FIRST_FINISH = 0.01
+"""Gain of a cycle below which a climb first tries to finish; the next attempts come at a tenth of the gain each."""
+STALLED = 1e-14
+"""Gain relative to the objective at which rounding hides whether it still rises."""
 MAX_HESSIAN = 160
 """More free coordinates than this, and the finish is judged by gradient / n instead of lambda."""
 SINGULAR = 1e-8
@@ -81,12 +85,21 @@ class Search:
         return sum(optimum.passes for optimum in self.optima)
 
 
-def climb(program: Program, method: Method, p: Params, *, known: Iterable[Optimum] = (), threshold: float = NEARLY_SINGULAR) -> Optimum:
+class InterruptedClimb(Exception):
+    """The user interrupted a climb: carries how far it had come."""
+
+    def __init__(self, reached: Optimum) -> None:
+        super().__init__("interrupted")
+        self.reached = reached
+
+
+def climb(
+    program: Program, method: Method, p: Params, *, known: Iterable[Optimum] = (), threshold: float = NEARLY_SINGULAR
+) -> Optimum:
     """One climb from p to its optimum, or to a `known` one whose quadratic neighbourhood it has entered."""
     run = Run(program, method, p)
     status, decrement, information = Status.PASS_LIMIT, np.inf, None
-    gain_for_finish = 0.01
-    n = max(program.total, 1.0)
+    due_gain, due_pass = FIRST_FINISH, 0
     try:
         while run.passes < method.max_passes:
             before = run.history[-1]
@@ -94,33 +107,37 @@ def climb(program: Program, method: Method, p: Params, *, known: Iterable[Optimu
             gain = run.history[-1] - before
             if not np.isfinite(run.history[-1]):
                 raise DegenerateComponentError(int(np.argmin(run.p.weights)))
-            if gain < 0.5:
-                match = _known(program, run, known)
-                if match is not None:
-                    return replace(match, count=1, passes=run.passes, start_kinds=())
-            if gain < gain_for_finish:
-                if np.min(program.degeneracy(run.p)) < COLLAPSED:
-                    return _collapsing(run)
-                outcome = _try_to_finish(run, n)
-                if outcome is not None:
-                    status, decrement, information = outcome
-                    if status is not Status.PASS_LIMIT:
-                        break
-                if gain <= 0 and method.assign is not None:
-                    status, decrement = Status.CONVERGED, 0.0
+            match = _known(program, run, known) if gain < 0.5 else None
+            if match is not None:
+                return replace(match, count=1, passes=run.passes, start_kinds=())
+            stalled = gain <= STALLED * abs(before)
+            if gain >= due_gain and not (stalled and run.passes >= due_pass):
+                continue
+            if np.min(program.degeneracy(run.p)) < COLLAPSED:
+                return _collapsing(run)
+            height = run.history[-1]
+            outcome = _try_to_finish(run, max(program.total, 1.0))
+            if outcome is not None:
+                status, decrement, information = outcome
+                if status is not Status.PASS_LIMIT:
                     break
-                gain_for_finish = min(gain_for_finish, max(gain, 0.0)) * 0.1
-                if gain <= 1e-14 * abs(before) and run.passes > 50:
-                    status = Status.FLAT if information is None else status
-                    break
+            elif stalled and method.assign is not soft_assignment:
+                status, decrement = Status.CONVERGED, 0.0
+                break
+            if run.history[-1] - height > 1e-9 * abs(height):  # an edge was reached or a saddle left
+                due_gain = FIRST_FINISH
+            else:
+                due_gain, due_pass = 0.1 * min(due_gain, max(gain, 0.0)), run.passes + max(10, run.passes // 4)
     except (DegenerateComponentError, np.linalg.LinAlgError):
         return _collapsing(run)
+    except KeyboardInterrupt:
+        raise InterruptedClimb(_arrived(run, Status.PASS_LIMIT, np.inf, None, threshold)) from None
     return _arrived(run, status, decrement, information, threshold)
 
 
 def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | None:
     """Newton steps (or only the verdict, for plain methods) where the point is close to stationary; None where it is not."""
-    if type(run.method).assign is not None:
+    if run.method.assign is not soft_assignment:
         return None
     _snap_to_edge(run)
     coordinates = Coordinates(run.program, run.p)
@@ -141,7 +158,9 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
     return Status.PASS_LIMIT, decrement, None
 
 
-def _newton(run: Run, coordinates: Coordinates, decrement: float, step: Array, information: Array) -> tuple[float, Array, Coordinates]:
+def _newton(
+    run: Run, coordinates: Coordinates, decrement: float, step: Array, information: Array
+) -> tuple[float, Array, Coordinates]:
     """Newton's method while the objective does not fall and lambda shrinks; the information is renewed while the steps are large."""
     for _ in range(12):
         candidate = coordinates.params(coordinates.vector(run.p) + step)
@@ -149,7 +168,7 @@ def _newton(run: Run, coordinates: Coordinates, decrement: float, step: Array, i
             evaluation = run.evaluate(candidate)
         except (DegenerateComponentError, np.linalg.LinAlgError):
             break
-        slack = 1e-13 * abs(run.evaluation.objective)
+        slack = 1e-13 * abs(run.evaluation.log_likelihood)
         if not evaluation.objective >= run.evaluation.objective - (slack if decrement < 1e-3 else 0.0):
             break
         gradient = coordinates.gradient(evaluation, candidate)
@@ -160,37 +179,33 @@ def _newton(run: Run, coordinates: Coordinates, decrement: float, step: Array, i
         shrunk, next_step = newton_decrement(gradient, renewed)
         if next_step is None or shrunk >= decrement:
             break
-        if evaluation.objective < run.evaluation.objective:
-            evaluation = replace(evaluation, objective=evaluation.objective)
-            run.p, run.evaluation = candidate, evaluation
-        else:
-            run.accept(candidate, evaluation)
+        run.accept(candidate, evaluation)
         decrement, step, information = shrunk, next_step, renewed
         if decrement <= 1e-3 * TARGET:
             break
     return decrement, information, coordinates
 
 
-def _escape_saddle(run: Run, coordinates: Coordinates, gradient: Array, information: Array) -> tuple[Status, float, Array | None] | None:
-    """Leave a stationary point that is no maximum along its steepest rising direction; say FLAT where nothing rises."""
-    diagonal = np.maximum(np.abs(np.diag(information)), 1e-300)
-    scale = 1.0 / np.sqrt(diagonal)
+def _escape_saddle(
+    run: Run, coordinates: Coordinates, gradient: Array, information: Array
+) -> tuple[Status, float, Array | None] | None:
+    """Leave a stationary point that is no maximum along a rising direction; say FLAT where nothing rises."""
     if not np.all(np.isfinite(information)):
         return None
-    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    # Weights of coincident components have no information, only rounding: they must not set the scale.
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-3 * run.program.total))
     if float(np.max(np.abs(gradient * scale), initial=0.0)) > 1e-3:
         return None
-    if values[0] > -1e-7:
-        return Status.FLAT, np.inf, None
-    here = coordinates.vector(run.p)
-    for size in (1.0, 0.3, 0.1, 0.03):
-        for sign in (1.0, -1.0):
-            candidate = coordinates.params(here + sign * size * scale * vectors[:, 0])
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    here, height = coordinates.vector(run.p), run.evaluation.objective
+    for direction in (scale[:, None] * vectors[:, values < -1e-6]).T:
+        for step in (1.0, -1.0, 0.3, -0.3, 0.1, -0.1, 0.03, -0.03):
+            candidate = coordinates.params(here + step * direction)
             try:
                 evaluation = run.evaluate(candidate)
             except (DegenerateComponentError, np.linalg.LinAlgError):
                 continue
-            if evaluation.objective > run.evaluation.objective:
+            if evaluation.objective > height + 1e-12 * abs(height):
                 run.accept(candidate, evaluation)
                 return None
     return Status.FLAT, np.inf, None
@@ -238,6 +253,7 @@ def _known(program: Program, run: Run, known: Iterable[Optimum]) -> Optimum | No
         return None
     p, _ = program.ordered(run.p)
     for optimum in close:
+        assert optimum.information is not None
         coordinates = Coordinates(program, optimum.p)
         gap = coordinates.vector(p) - coordinates.vector(optimum.p)
         drop, squared = optimum.evaluation.objective - below, float(gap @ optimum.information @ gap)
@@ -253,7 +269,17 @@ def _collapsing(run: Run) -> Optimum:
     except (DegenerateComponentError, np.linalg.LinAlgError):
         e = np.where(p.weights == p.weights.min(), 0.0, np.inf)
     worst = int(np.argmin(e))
-    return Optimum(p, run.evaluation, "collapsing", Status.COLLAPSING, np.inf, float(e[worst]), worst, run.passes, tuple(run.history))
+    return Optimum(
+        p,
+        run.evaluation,
+        "collapsing",
+        Status.COLLAPSING,
+        np.inf,
+        float(e[worst]),
+        worst,
+        run.passes,
+        tuple(run.history),
+    )
 
 
 def _arrived(run: Run, status: Status, decrement: float, information: Array | None, threshold: float) -> Optimum:
@@ -266,11 +292,24 @@ def _arrived(run: Run, status: Status, decrement: float, information: Array | No
     if e[worst] < threshold:
         kind, status = "nearly singular", Status.NEARLY_SINGULAR if status is not Status.PASS_LIMIT else status
     p, order = run.program.ordered(run.p)
-    evaluation = run.evaluation if np.array_equal(order, np.arange(len(order))) else run.program.evaluate(p, type(run.method).assign)
+    evaluation = (
+        run.evaluation if np.array_equal(order, np.arange(len(order))) else run.program.evaluate(p, run.method.assign)
+    )
     if information is not None and evaluation is not run.evaluation:
         information = Coordinates(run.program, p).information(p)
     component = int(np.flatnonzero(order == worst)[0])
-    return Optimum(p, evaluation, kind, status, decrement, float(e[worst]), component, run.passes, tuple(run.history), information=information)
+    return Optimum(
+        p,
+        evaluation,
+        kind,
+        status,
+        decrement,
+        float(e[worst]),
+        component,
+        run.passes,
+        tuple(run.history),
+        information=information,
+    )
 
 
 def search(
@@ -284,23 +323,28 @@ def search(
 ) -> Search:
     """Climb from every start and gather the optima; an interrupt by the user ends it with what is there."""
     found = Search()
-    small = program
+    stage = program
     if isinstance(starts, int) and len(program.v) > 2 * SUBSAMPLE:
         found.subsample = SUBSAMPLE
-        small = program.on(_subsample(program, rng))
+        stage = program.on(_subsample(program, rng))
     try:
-        for position, (kind, p) in enumerate(_starting_points(small, starts, rng)):
-            _add(found, replace(climb(small, method, p, known=found.optima, threshold=threshold), start_kinds=(kind,)))
+        for position, (kind, p) in enumerate(_starting_points(stage, starts, rng)):
+            _add(found, replace(climb(stage, method, p, known=found.optima, threshold=threshold), start_kinds=(kind,)))
             if progress is not None:
                 progress(position + 1, starts if isinstance(starts, int) else position + 1)
-        if small is not program:
-            _move_to_all_rows(found, program, method, threshold)
+        if stage is not program:
+            candidates, found.optima = sorted_optima(found.optima), _best_on_all_rows(found.optima, program)
+            stage = program
+            _finish_on_all_rows(found, candidates, program, method, threshold)
+    except InterruptedClimb as stop:
+        found.interrupted = True
+        _add(found, stop.reached)
     except KeyboardInterrupt:
         found.interrupted = True
-        if not found.optima:
-            raise FitError("Interrupted before the first start had arrived anywhere: there is no estimate to return.") from None
-        if small is not program:
-            found.optima = [replace(o, evaluation=program.evaluate(o.p), history=()) for o in sorted_optima(found.optima)[:1]]
+    if not found.optima:
+        raise FitError("Interrupted before the first start was made: there is no estimate to return.")
+    if stage is not program:
+        found.optima = _best_on_all_rows(found.optima, program)
     found.optima = sorted_optima(found.optima)
     return found
 
@@ -311,7 +355,9 @@ def sorted_optima(optima: Iterable[Optimum]) -> list[Optimum]:
     return sorted(optima, key=lambda o: (rank[o.kind], -o.objective if np.isfinite(o.objective) else np.inf))
 
 
-def _starting_points(program: Program, starts: int | Iterable[Params], rng: np.random.Generator) -> Iterable[tuple[str, Params]]:
+def _starting_points(
+    program: Program, starts: int | Iterable[Params], rng: np.random.Generator
+) -> Iterable[tuple[str, Params]]:
     if not isinstance(starts, int):
         for p in starts:
             yield "given", p
@@ -335,20 +381,33 @@ def start_kinds(count: int) -> list[str]:
     return order
 
 
-def _subsample(program: Program, rng: np.random.Generator):
+def _subsample(program: Program, rng: np.random.Generator) -> Rows:
     rows = program.rows
     take = np.sort(rng.choice(len(rows.weights), size=SUBSAMPLE, replace=False))
     return replace(rows, values=rows.values[take], weights=rows.weights[take], inverse=None)
 
 
-def _move_to_all_rows(found: Search, program: Program, method: Method, threshold: float) -> None:
-    """Finish the best few optima of the subsample on all rows; the others keep their counts by nearest objective."""
-    candidates = sorted_optima(found.optima)
+def _best_on_all_rows(optima: Iterable[Optimum], program: Program) -> list[Optimum]:
+    """The best optimum of the subsample, valued on all rows but not yet climbed from."""
+    best = sorted_optima(optima)[0]
+    evaluation = program.evaluate(best.p)
+    return [
+        replace(
+            best, evaluation=evaluation, kind="unfinished", status=Status.PASS_LIMIT, history=(evaluation.objective,)
+        )
+    ]
+
+
+def _finish_on_all_rows(
+    found: Search, candidates: list[Optimum], program: Program, method: Method, threshold: float
+) -> None:
+    """Climb on all rows from the best few optima of the subsample."""
     best = [o for o in candidates if o.kind in ("optimum", "unfinished")][:5] or candidates[:1]
-    found.optima = []
+    arrived = Search()
     for optimum in best:
-        arrived = climb(program, method, optimum.p, known=found.optima, threshold=threshold)
-        _add(found, replace(arrived, count=optimum.count, start_kinds=optimum.start_kinds))
+        end = climb(program, method, optimum.p, known=arrived.optima, threshold=threshold)
+        _add(arrived, replace(end, count=optimum.count, start_kinds=optimum.start_kinds))
+        found.optima = arrived.optima
 
 
 def _add(found: Search, fresh: Optimum) -> None:
@@ -357,13 +416,15 @@ def _add(found: Search, fresh: Optimum) -> None:
         if _same(known, fresh):
             kinds = known.start_kinds + fresh.start_kinds
             better = fresh if fresh.decrement < known.decrement and fresh.information is not None else known
-            found.optima[position] = replace(better, count=known.count + fresh.count, passes=known.passes + fresh.passes, start_kinds=kinds)
+            found.optima[position] = replace(
+                better, count=known.count + fresh.count, passes=known.passes + fresh.passes, start_kinds=kinds
+            )
             return
     found.optima.append(fresh)
 
 
 def _same(a: Optimum, b: Optimum) -> bool:
-    if a.kind != b.kind or a.kind == "collapsing" and a.component != b.component:
+    if a.kind != b.kind or (a.kind == "collapsing" and a.component != b.component):
         return False
     if a.kind == "collapsing":
         return bool(np.allclose(a.p.weights, b.p.weights, atol=1e-3))

@@ -73,7 +73,11 @@ def _draw(share: Array, rng: np.random.Generator) -> int:
 
 
 def _k_means(maker: StartMaker, rng: np.random.Generator) -> Array:
-    return _soften(kmeans(maker.z, maker.program.v, _spread_rows(maker.z, maker.program.v, maker.count, rng), iterations=4), maker.count, 0.02)
+    return _soften(
+        kmeans(maker.z, maker.program.v, _spread_rows(maker.z, maker.program.v, maker.count, rng), iterations=4),
+        maker.count,
+        0.02,
+    )
 
 
 def _random_rows(maker: StartMaker, rng: np.random.Generator) -> Array:

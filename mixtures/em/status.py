@@ -19,6 +19,8 @@ class Status(Enum):
     COLLAPSING = "Every start collapsed onto a few rows, where the likelihood is unbounded. Use estimate='map' (its prior makes the problem proper) or fewer components."
     INTERRUPTED = "Interrupted: this is the best estimate so far, not a converged one. Run again, with fewer starts if it takes long."
 
+    GIVEN = "Given by the caller: these parameters were not fitted here."
+
     @property
     def converged(self) -> bool:
         """Whether the estimate is a local maximum (on its face, at a boundary)."""

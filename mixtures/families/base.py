@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -43,6 +43,15 @@ class Layout(NamedTuple):
     groups: NDArray[np.intp]
     owners: NDArray[np.bool_]
 
+    def pooled(self, value: Array) -> Array:
+        """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
+        sharing = (self.groups[:, None] == self.groups[None, :]).astype(np.float64)
+        return (sharing @ value.reshape(len(value), -1)).reshape(value.shape)
+
+    def filled(self, best: Array) -> Array:
+        """Estimates (J, *shape) with fixed entries put in their place."""
+        return np.where(self.free, best, self.fixed)
+
 
 class Family:
     """A distribution for one block of columns; the object that a user writes, e.g. `Gaussian("x", "y")`.
@@ -72,6 +81,10 @@ class Family:
     parameters: tuple[Parameter, ...] = ()
     options: ClassVar[dict[str, Any]] = {}
     """Further constructor arguments with their defaults (Gaussian: structure)."""
+    option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Values of options that make different models: the laws are tested for each of them."""
+    joint_priors: ClassVar[tuple[type[Prior], ...]] = ()
+    """Priors over several parameters at once, which go in `prior=`."""
     separable: ClassVar[bool] = False
     """Columns are independent given the component."""
     allowed_values: ClassVar[str] = "real numbers"
@@ -113,8 +126,10 @@ class Family:
 
     def _check_slots(self) -> None:
         family = type(self).__name__
-        if self.prior is not None and not (isinstance(self.prior, Prior) and self.prior.domain is None):
-            raise SpecError(f"{family}(prior=...): takes a joint prior such as NormalInverseWishart(); found {self.prior!r}.")
+        if self.prior is not None and not isinstance(self.prior, self.joint_priors):
+            legal = " or ".join(f"{prior.__name__}()" for prior in self.joint_priors)
+            what = f"takes {legal}" if legal else f"has no joint prior; give its parameters their own, {self.parameters[0].name}=..."
+            raise SpecError(f"{family}(prior=...): {what}; found {self.prior!r}.")
         for parameter in self.parameters:
             slot, where = inner_slot(self.slots[parameter.name]), f"{family}({', '.join(map(repr, self.columns))})"
             if isinstance(slot, Prior):
@@ -123,7 +138,12 @@ class Family:
                 if not isinstance(parameter.domain, slot.domain):
                     raise SpecError(f"{where}: {slot!r} is no prior for {parameter.name}, which is in {type(parameter.domain).__name__}.")
             if isinstance(slot, Fixed):
-                check_fixed(parameter, self._fixed_array(parameter, slot, where), where)
+                value = self._fixed_array(parameter, slot, where)
+                check_fixed(parameter, value, where)
+                self.slots[parameter.name] = _with_inner(self.slots[parameter.name], _shortest(value))
+        shapes = {parameter.name: parameter.shape(len(self.columns)) for parameter in self.parameters}
+        for _, prior, names in self.prior_terms():
+            prior.fit_shape(shapes[names[0]], f"{family}({', '.join(map(repr, self.columns))})")
 
     def _fixed_array(self, parameter: Parameter, slot: Fixed, where: str) -> Array:
         shape = parameter.shape(len(self.columns))
@@ -211,12 +231,16 @@ class Family:
             prior = inner if isinstance(inner, Prior) else self.default_prior(parameter)
             if prior is None:
                 raise SpecError(f"{self!r}: {parameter.name} has no default prior; give it one.")
-            changes[parameter.name] = self._wrap(slot, prior.resolve(x, v))
+            changes[parameter.name] = _with_inner(slot, prior.resolve(x, v))
         return self.replace(**changes) if changes else self
 
-    @staticmethod
-    def _wrap(slot: Slot, inner: Prior) -> Slot:
-        return Shared(inner, slot.group) if isinstance(slot, Shared) else inner
+    def without_priors(self) -> Family:
+        """The block with every prior removed."""
+        changes: dict[str, Any] = {"prior": None}
+        for name, slot in self.slots.items():
+            if isinstance(inner_slot(slot), Prior):
+                changes[name] = Shared(None, slot.group) if isinstance(slot, Shared) else None
+        return self.replace(**changes)
 
     def default_prior(self, parameter: Parameter) -> Prior | None:
         """The prior of a free parameter for which the user names none."""
@@ -292,6 +316,39 @@ class Family:
     def identifiability_cells(self) -> Array | None:
         """For families on finitely many values: the number of values of each column (d,); None for others."""
         return None
+
+    def marginal(self, theta: Theta, columns: Sequence[int]) -> Theta | None:
+        """Parameters of the same family for those columns alone (their positions); None where it has no such form."""
+        if not self.separable and len(columns) < len(self.columns):
+            return None
+        return {
+            parameter.name: theta[parameter.name][np.ix_(range(len(theta[parameter.name])), *[columns for _ in parameter.axes])]
+            for parameter in self.parameters
+        }
+
+    def moments(self, theta: Theta) -> tuple[Array, Array] | None:
+        """Means (J, d) and covariances (J, d, d) of the columns given the component: pictures show them. None if not known."""
+        return None
+
+
+def _with_inner(slot: Slot, inner: Fixed | Prior) -> Slot:
+    """The slot, shared or not, with another content."""
+    return Shared(inner, slot.group) if isinstance(slot, Shared) else inner
+
+
+def _shortest(value: Array) -> Fixed:
+    """The stored form of a fixed value (NaN marks free entries): one number for equal entries or a multiple of the identity."""
+    first = value.flat[0]
+    plain = np.full(value.shape, first) if value.ndim < 2 else first * np.eye(len(value))
+    if np.array_equal(value, plain):
+        return Fixed(float(first))
+    return Fixed(_with_free(value.tolist()))
+
+
+def _with_free(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_with_free(item) for item in value)
+    return Free() if np.isnan(value) else value
 
 
 class Product:

@@ -70,16 +70,14 @@ class Bernoulli(Family):
 
     def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
         where = layout["probability"]
-        ones, zeros = S["ones"].copy(), S["zeros"].copy()
-        sharing = where.groups[:, None] == where.groups[None, :]
-        ones, zeros = sharing @ ones, sharing @ zeros
+        ones, zeros = where.pooled(S["ones"]), where.pooled(S["zeros"])
         if prior is not None and "probability" in prior:
             ones = ones + prior["probability"]["alpha"] - 1.0
             zeros = zeros + prior["probability"]["beta"] - 1.0
         total = ones + zeros
         with np.errstate(divide="ignore", invalid="ignore"):
             best = np.where(total > 0, ones / total, theta["probability"])
-        return {"probability": np.where(where.free, best, where.fixed)}
+        return {"probability": where.filled(best)}
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         p = theta["probability"][z]
@@ -92,3 +90,7 @@ class Bernoulli(Family):
 
     def identifiability_cells(self) -> Array | None:
         return np.full(len(self.columns), 2.0)
+
+    def moments(self, theta: Theta) -> tuple[Array, Array]:
+        p = theta["probability"]
+        return p, (p * (1.0 - p))[:, :, None] * np.eye(p.shape[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,6 +56,8 @@ class Gaussian(Family):
     """
 
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
+    option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": _STRUCTURES}
+    joint_priors: ClassVar[tuple[type[Prior], ...]] = (NormalInverseWishart, FraleyRaftery)
     structure: str
 
     def __init__(
@@ -68,7 +70,7 @@ class Gaussian(Family):
         name: str | None = None,
     ) -> None:
         structure, covariance = _canonical(structure, covariance)
-        if len(columns) == 1 and not isinstance(columns[0], list | tuple):
+        if len(columns) == 1 and (not isinstance(columns[0], list | tuple) or len(columns[0]) == 1):
             structure = "full"  # one column: the three structures are one model
         super().__init__(*columns, mean=mean, covariance=covariance, structure=structure, prior=prior, name=name)
 
@@ -78,8 +80,6 @@ class Gaussian(Family):
 
     def _check_slots(self) -> None:
         super()._check_slots()
-        if self.prior is not None and not isinstance(self.prior, NormalInverseWishart | FraleyRaftery):
-            raise SpecError(f"Gaussian(prior=...): NormalInverseWishart() or FraleyRaftery() are legal; found {self.prior!r}.")
         if self.prior is not None and all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
             raise SpecError(f"{self!r}: a prior on fixed mean and covariance has nothing to act on. Leave one free or drop prior=.")
 
@@ -160,12 +160,11 @@ class Gaussian(Family):
     def _maximise_covariance(self, mass: Array, scatter: Array, now: Array, layout: Mapping[str, Layout], numbers: Numbers | None) -> Array:
         """Posterior scatter over its divisor (design table: full, diagonal, spherical, each also tied)."""
         d, where = now.shape[-1], layout["covariance"]
-        sharing = (where.groups[:, None] == where.groups[None, :]).astype(np.float64)
-        scatter, rows = np.einsum("jk,kab->jab", sharing, scatter), sharing @ mass
+        scatter, rows = where.pooled(scatter), where.pooled(mass)
         if self.structure == "spherical":
             scatter, rows = np.trace(scatter, axis1=1, axis2=2)[:, None, None] * np.eye(d), d * rows
         if numbers is not None:
-            matrix, means = numbers["scale_matrix"], sharing @ layout["mean"].owners.astype(np.float64)
+            matrix, means = numbers["scale_matrix"], where.pooled(layout["mean"].owners.astype(np.float64))
             if self.structure == "spherical":
                 matrix, means = (np.trace(matrix, axis1=1, axis2=2) / d)[:, None, None] * np.eye(d), d * means
             scatter = scatter + matrix
@@ -174,7 +173,7 @@ class Gaussian(Family):
             scatter = scatter * np.eye(d)
         best = scatter / np.where(rows > 0, rows, 1.0)[:, None, None]
         best = np.where((rows > 0)[:, None, None], 0.5 * (best + best.transpose(0, 2, 1)), now)
-        return np.where(where.free, best, where.fixed)
+        return where.filled(best)
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         factor = _factor(theta["covariance"])
@@ -199,12 +198,19 @@ class Gaussian(Family):
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))
         return np.linalg.eigvalsh(inverse @ theta["covariance"] @ inverse.T)[:, 0]
 
+    def marginal(self, theta: Theta, columns: Sequence[int]) -> Theta:
+        kept = list(columns)
+        return {"mean": theta["mean"][:, kept], "covariance": theta["covariance"][:, kept][:, :, kept]}
+
+    def moments(self, theta: Theta) -> tuple[Array, Array]:
+        return theta["mean"], theta["covariance"]
+
 
 def _canonical(structure: str, covariance: Any) -> tuple[str, Any]:
     """One stored form per model: codes become words, the letter E becomes `Shared()`."""
     if structure in _STRUCTURES:
         return structure, covariance
-    code = structure.upper() if isinstance(structure, str) else structure
+    code = str(structure).upper()
     if code in _LATER:
         raise UnsupportedError(f"Gaussian(structure={structure!r}): this volume-shape-orientation structure is not supported yet; full, diagonal and spherical are, each with covariance=Shared() too.")
     if code not in _CODES:
@@ -258,7 +264,7 @@ def _maximise_mean(mass: Array, center: Array, scatter: Array, now: Array, where
     else:
         kappa = numbers["kappa"][:, None]
         best = (mass[:, None] * center + kappa * numbers["mean"]) / (mass[:, None] + kappa)
-    mean = np.where(where.free, best, where.fixed)
+    mean = where.filled(best)
     gap = center - mean
     scatter = scatter + mass[:, None, None] * gap[:, :, None] * gap[:, None, :]
     if numbers is not None:

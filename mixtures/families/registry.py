@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from ..errors import SpecError, nearest
 from .base import Family
 
-__all__ = ["family_class", "family_names"]
+__all__ = ["family_class", "family_name", "family_names"]
 
 ENTRY_POINTS = "mixtures.families"
 
@@ -50,3 +50,28 @@ def family_class(name: str) -> type[Family]:
             return found
     names = family_names()
     raise SpecError(f"Unknown family {name!r}.{nearest(name, names)} Known are {', '.join(names)}.")
+
+
+def family_name(family: type[Family]) -> str:
+    """The name under which `family_class` finds a family.
+
+    Raises
+    ------
+    SpecError
+        If no package announces it.
+
+    Examples
+    --------
+    >>> from mixtures import Gaussian
+    >>> family_name(Gaussian)
+    'Gaussian'
+    """
+    if _built_in().get(family.__name__) is family:
+        return family.__name__
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.value.endswith(f":{family.__qualname__}") and point.load() is family:
+            return point.name
+    raise SpecError(
+        f"The family {family.__name__} of {family.__module__!r} has no text form yet: its package must announce it in the "
+        f"entry-point group {ENTRY_POINTS!r}, {family.__name__} = '{family.__module__}:{family.__qualname__}'."
+    )

@@ -1,0 +1,120 @@
+"""Where chains begin: most in a cloud around the EM estimate, some from random partitions so that other modes can be found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..em.coordinates import Coordinates
+from ..em.program import Params, Program
+from ..families.base import Array, DegenerateComponentError
+from ..partition import squared_distances
+
+__all__ = ["CLOUD", "ChainStart", "chain_starts"]
+
+CLOUD = 0.5
+"""Spread of the cloud, in standard errors of the estimate."""
+EVERY = 4
+"""One chain in so many starts from a random partition."""
+MAX_COORDINATES = 160
+"""More free coordinates than this, and the cloud's spread is that of an average component's share of the rows."""
+
+
+class ChainStart(NamedTuple):
+    """A chain's first point in data units, and how it was chosen: "cloud" or "dispersed"."""
+
+    p: Params
+    kind: str
+
+
+def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Generator) -> list[ChainStart]:
+    """First points of the chains; the last one in four (at least one from two chains on) is dispersed.
+
+    Parameters
+    ----------
+    program
+        The EM program whose optimum the pivot is.
+    pivot
+        The EM estimate, data units.
+    chains
+        Number of chains.
+    rng
+        Generator; each start depends on it and nothing else.
+    """
+    dispersed = -(-chains // EVERY) if chains > 1 else 0
+    kinds = ["cloud"] * (chains - dispersed) + ["dispersed"] * dispersed
+    inside = _inside(program, program.to_standard(pivot))
+    cloud = _Cloud(program, inside)
+    makers = {"cloud": cloud.draw, "dispersed": lambda generator: _dispersed(program, generator)}
+    streams = rng.spawn(chains)
+    return [ChainStart(program.to_data(makers[kind](s)), kind) for kind, s in zip(kinds, streams, strict=True)]
+
+
+def _inside(program: Program, p: Params) -> Params:
+    """The point moved off the edges of the parameter space, where free coordinates are infinite, by half a row's worth."""
+    weights = p.weights
+    if program.fixed_weights is None:
+        weights = np.maximum(weights, 0.5 / (program.total + len(weights)))
+    step = 0.5 / (program.total + 1.0)
+    thetas = tuple(
+        {
+            q.name: q.domain.nudge_inside(q.domain.nearest_edge(theta[q.name], step), step)
+            for q in compiled.family.parameters
+        }
+        for compiled, theta in zip(program.groups, p.thetas, strict=True)
+    )
+    return Params(weights / weights.sum(), thetas)
+
+
+class _Cloud:
+    """Normal in free coordinates, half a standard error wide; in flat directions no wider than half a unit."""
+
+    def __init__(self, program: Program, p: Params) -> None:
+        self.program, self.p, self.coordinates = program, p, Coordinates(program, p)
+        self.here = self.coordinates.vector(p)
+        self.factor = self._factor()
+
+    def _factor(self) -> Array:
+        size = self.coordinates.size
+        try:
+            information = self.coordinates.information(self.p) if size <= MAX_COORDINATES else np.full((1, 1), np.nan)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            information = np.full((1, 1), np.nan)
+        if not np.all(np.isfinite(information)):
+            return np.eye(size) * (self.program.n_components / self.program.total) ** 0.5
+        values, vectors = np.linalg.eigh(information)
+        return vectors / np.sqrt(np.maximum(values, 1.0))
+
+    def draw(self, rng: np.random.Generator) -> Params:
+        """A point of the cloud at which the density is finite."""
+        step = CLOUD * self.factor @ rng.standard_normal(len(self.here))
+        for _ in range(6):
+            p = self.coordinates.params(self.here + step)
+            if _has_density(self.program, p):
+                return p
+            step = 0.5 * step
+        return self.p
+
+
+def _has_density(program: Program, p: Params) -> bool:
+    try:
+        return bool(np.isfinite(program.evaluate(p).objective))
+    except (DegenerateComponentError, np.linalg.LinAlgError):
+        return False
+
+
+def _dispersed(program: Program, rng: np.random.Generator) -> Params:
+    """An M-step under the prior from the cells around K random rows."""
+    z = np.concatenate([compiled.x for compiled in program.groups], axis=1)
+    spread = z.std(axis=0)
+    z = (z - z.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    count = program.n_components
+    for _ in range(20):
+        centers = z[rng.choice(len(z), size=min(count, len(z)), replace=False, p=program.v / program.total)]
+        R = np.full((len(z), count), 0.05 / count)
+        R[np.arange(len(z)), squared_distances(z, centers).argmin(axis=1)] += 0.95
+        p = _inside(program, program.from_responsibilities(R))
+        if _has_density(program, p):
+            return p
+    return _inside(program, program.neutral())

@@ -1,0 +1,227 @@
+"""The specification as an ordinary `pm.Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.gradient import disconnected_grad
+
+from ..data import Rows
+from ..domains import Covariance
+from ..em.program import CompiledGroup, Params, PriorTerm, Program
+from ..errors import SpecError
+from ..families.base import Array, Layout, Theta
+from ..spec import Mixture
+from .op import Part, RowMixture, parts_of, split_thetas
+from .priors import declare
+from .transforms import LogRatios
+
+__all__ = ["compile_pymc"]
+
+LIKELIHOODS = ("op", "reference")
+LARGEST = 700.0
+"""An exponent whose exponential is still finite."""
+
+
+def compile_pymc(spec: Mixture, data: Any, *, likelihood: str = "op", sample_weight: Any = None) -> pm.Model:
+    """The specification and its data as a PyMC model, yours to extend.
+
+    Variables bear the names of the specification's parameters and are in data units; what is sampled are their
+    standardised coordinates. `y` is observed, with one log-likelihood per row, times the row's weight.
+
+    Parameters
+    ----------
+    spec
+        The specification; default priors are resolved against the data.
+    data
+        A table with the specification's columns. Equal rows may be merged, with their number as `row_weight`.
+    likelihood
+        "op" (one fused node with its own gradient) or "reference" (PyMC's own distributions; slow to compile).
+    sample_weight
+        (n,) weights of the rows, or the name of a column.
+
+    Returns
+    -------
+    pymc.Model
+
+    Raises
+    ------
+    SpecError
+        For an unknown `likelihood`, or a specification that cannot be fitted.
+    DataError
+        If the data do not fit the specification.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> spec = mx.Mixture(mx.Gaussian("eruptions"), n_components=2)
+    >>> model = mx.compile_pymc(spec, mx.load_dataset("old_faithful"))
+    >>> [variable.name for variable in model.free_RVs]
+    ['weights', 'covariance', 'mean']
+    """
+    if likelihood not in LIKELIHOODS:
+        raise SpecError(f"likelihood={likelihood!r}: legal are 'op' and 'reference'.")
+    rows = spec.rows(data, sample_weight=sample_weight)
+    program = Program(spec.resolve(rows), rows)
+    with pm.Model(coords=_coords(program)) as model:
+        weights = _declare_weights(program)
+        thetas = [_declare_group(compiled, likelihood == "reference") for compiled in program.groups]
+        _declare_rows(program, likelihood, weights, thetas)
+    return model
+
+
+def _coords(program: Program) -> dict[str, Any]:
+    rows = program.rows
+    coords: dict[str, Any] = {
+        "component": np.arange(program.n_components),
+        "row": np.arange(len(rows.values)),
+        "column": list(rows.columns),
+    }
+    for compiled in program.groups:
+        group, columns = compiled.group, list(compiled.family.columns)
+        coords[group.component_dim] = np.array(group.components)
+        for parameter in compiled.family.parameters:
+            coords.update((dim, columns) for dim in group.dims(parameter)[1:])
+    return coords
+
+
+# -- parameters ---------------------------------------------------------------------------------------------------------
+
+
+class _ModelScope:
+    """Declares a group's parameters as named variables of the model in context."""
+
+    def __init__(self, compiled: CompiledGroup, reference: bool) -> None:
+        self.compiled, self.reference = compiled, reference
+        self.center, self.scale = compiled.center, compiled.scale
+        self.found: dict[str, Any] = {}
+
+    def covariance_domain(self, parameter: str) -> Covariance:
+        domain = _parameter(self.compiled, parameter).domain
+        assert isinstance(domain, Covariance)
+        return domain
+
+    def own(self, parameter: str, value: Any) -> Any:
+        return owned(self.compiled.layout[parameter], value)
+
+    def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
+        group, layout = self.compiled.group, self.compiled.layout[parameter]
+        name, dims = group.names[parameter], group.dims(_parameter(self.compiled, parameter))
+        shape = layout.free.shape
+        extra = {} if transform is None else {"transform": transform}
+        if is_shared(layout):
+            one = distribution(shared_name(name), *args, dims=dims[1:], shape=shape[1:], **extra, **kwargs)
+            value = pm.Deterministic(name, pt.stack([one] * shape[0]), dims=dims)
+        else:
+            value = distribution(name, *args, dims=dims, shape=shape, **extra, **kwargs)
+        self.found[parameter] = value
+        return value
+
+
+def _parameter(compiled: CompiledGroup, name: str) -> Any:
+    return next(parameter for parameter in compiled.family.parameters if parameter.name == name)
+
+
+def is_shared(layout: Layout) -> bool:
+    """Whether all components of a group have one value in common."""
+    return len(layout.groups) > 1 and len(set(layout.groups.tolist())) == 1
+
+
+def owned(layout: Layout, value: Any) -> Any:
+    """The owner's entry of `value` (J, ...) when the parameter is shared, else `value` itself."""
+    return value[0] if is_shared(layout) else value
+
+
+def shared_name(name: str) -> str:
+    """Name of the variable that holds a shared parameter's one value."""
+    return f"{name}_shared"
+
+
+def _declare_weights(program: Program) -> Any:
+    if program.weight_numbers is None or program.n_components == 1:
+        known = program.fixed_weights if program.fixed_weights is not None else np.ones(1)
+        return pm.Deterministic("weights", pt.as_tensor(known), dims="component")
+    alpha = program.weight_numbers["alpha"][0]
+    return pm.Dirichlet("weights", alpha, dims="component", shape=alpha.shape, default_transform=LogRatios())
+
+
+def _declare_group(compiled: CompiledGroup, reference: bool) -> dict[str, Any]:
+    scope = _ModelScope(compiled, reference)
+    for term in compiled.data_terms:
+        declare(term.prior, term, scope)
+    return scope.found
+
+
+def free_values(program: Program, p: Params) -> dict[str, Array]:
+    """Values of the model's free variables at parameters p in data units, keyed by variable name."""
+    found: dict[str, Array] = {}
+    if program.weight_numbers is not None and program.n_components > 1:
+        found["weights"] = p.weights
+    for compiled, theta in zip(program.groups, p.thetas, strict=True):
+        for parameter, value in theta.items():
+            layout, name = compiled.layout[parameter], compiled.group.names[parameter]
+            found[shared_name(name) if is_shared(layout) else name] = owned(layout, value)
+    return found
+
+
+# -- rows ---------------------------------------------------------------------------------------------------------------
+
+
+def _declare_rows(program: Program, likelihood: str, weights: Any, thetas: list[dict[str, Any]]) -> None:
+    """The observed variable `y`: one density per row, the weight of the row as its exponent."""
+    rows, parts = program.rows, parts_of(program.spec)
+    data = pm.Data("data", rows.values, dims=("row", "column"))
+    row_weight = pm.Data("row_weight", rows.weights, dims="row")
+    arrays = [theta[name] for part, theta in zip(parts, thetas, strict=True) for name in part.names]
+    shapes = [c.layout[name].free.shape for c, part in zip(program.groups, parts, strict=True) for name in part.names]
+    op = RowMixture(parts)
+    count, width = program.n_components, rows.values.shape[1]
+
+    def parameters(weights: Any, given: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+        """The parameters without the batch axes that PyMC puts in front."""
+        return weights.reshape((count,)), [a.reshape(shape) for a, shape in zip(given, shapes, strict=True)]
+
+    def logp(value: Any, v: Any, weights: Any, *given: Any) -> Any:
+        w, flat = parameters(weights, given[:-1])
+        if likelihood == "op":
+            return op(value, v, w, *flat)[0]
+        return v * reference_rows(parts, value, w, split_thetas(parts, flat))
+
+    def random(v: Array, weights: Array, *given: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        w, flat = parameters(weights, given[:-1])
+        batch = np.shape(v) if size is None else tuple(int(n) for n in np.atleast_1d(size))
+        drawn = draw_rows(parts, width, w, split_thetas(parts, flat), int(np.prod(batch)), rng)
+        return drawn.reshape(*batch, width)
+
+    letters = ["(" + ",".join(f"d{i}{j}" for j in range(len(shape))) + ")" for i, shape in enumerate(shapes)]
+    signature = ",".join(["()", "(k)", *letters, "(c)"]) + "->(c)"
+    inputs = (row_weight, weights, *arrays, np.zeros(width))
+    pm.CustomDist("y", *inputs, logp=logp, random=random, signature=signature, observed=data, dims=("row", "column"))
+
+
+def reference_rows(parts: tuple[Part, ...], x: Any, weights: Any, thetas: list[dict[str, Any]]) -> Any:
+    """Row log densities (n,) from PyMC's own distributions; 0 log 0 = 0, and the slope at a weight of 0 is finite."""
+    joint = pt.zeros((x.shape[0], weights.shape[0]))
+    for part, theta in zip(parts, thetas, strict=True):
+        density = part.family.pymc_log_density(x[:, list(part.columns)], theta)
+        joint = joint + density if part.covers_all else pt.inc_subtensor(joint[:, list(part.components)], density)
+    top = pt.max(pt.switch(pt.gt(weights, 0.0), joint, -np.inf), axis=1, keepdims=True)
+    top = disconnected_grad(pt.switch(pt.isinf(top), 0.0, top))
+    ratio = pt.exp(pt.minimum(joint - top, LARGEST))  # larger only where the weight is 0
+    return top[:, 0] + pt.log(pt.sum(weights * ratio, axis=1))
+
+
+def draw_rows(parts: tuple[Part, ...], width: int, weights: Array, thetas: list[Theta], n: int, rng: np.random.Generator) -> Array:
+    """Rows (n, width) of the mixture: a component for each, then its columns."""
+    z = rng.choice(len(weights), size=n, p=weights / weights.sum())
+    drawn = np.empty((n, width))
+    for part, theta in zip(parts, thetas, strict=True):
+        place = np.full(len(weights), -1)
+        place[list(part.components)] = np.arange(len(part.components))
+        own = np.flatnonzero(place[z] >= 0)
+        drawn[np.ix_(own, part.columns)] = part.family.draw(place[z[own]], theta, rng)
+    return drawn

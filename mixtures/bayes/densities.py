@@ -1,0 +1,267 @@
+"""Prior densities on means and covariances with their gradients, as Ops: few nodes, so that a model compiles at once.
+
+The reference model has the same densities from PyMC's own distributions and PyTensor's linear algebra (`priors.py`), and
+the EM program has its own; a check holds all three against each other. Everything here is on batches (..., d, d).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedType
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+from ..families.base import Array
+from .stack import disconnected, register_object_mode
+
+__all__ = [
+    "CovarianceMap",
+    "Density",
+    "SimplexMap",
+    "diagonal_density",
+    "normal_density",
+    "simplex_jacobian",
+    "spherical_density",
+    "wishart_density",
+]
+
+
+class Density(Op):
+    """A log density (...,) and its gradients, from one NumPy function.
+
+    Parameters
+    ----------
+    function
+        Takes the arrays and returns the log density, then the gradient in each of the first `n_gradients` of them.
+    core_ndim
+        Axes of the first array that belong to one value.
+    n_gradients
+        How many of the arrays have a gradient; the others are numbers of the prior.
+    """
+
+    __props__ = ("core_ndim", "function", "n_gradients")
+
+    def __init__(self, function: Callable[..., Sequence[Array]], core_ndim: int, n_gradients: int) -> None:
+        self.function, self.core_ndim, self.n_gradients = function, core_ndim, n_gradients
+
+    def make_node(self, *arrays: Any) -> Apply:
+        inputs = [pt.as_tensor_variable(array, dtype="float64") for array in arrays]
+        shape = inputs[0].type.shape[: inputs[0].type.ndim - self.core_ndim]
+        slopes = [pt.tensor(dtype="float64", shape=array.type.shape) for array in inputs[: self.n_gradients]]
+        return Apply(self, inputs, [pt.tensor(dtype="float64", shape=shape), *slopes])
+
+    def infer_shape(self, *args: Any) -> list[Any]:
+        shapes = args[-1]  # PyTensor 2 passes the graph before the node and the shapes, PyTensor 3 does not
+        return [shapes[0][: len(shapes[0]) - self.core_ndim], *shapes[: self.n_gradients]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[i < self.n_gradients] * len(node.outputs) for i in range(len(node.inputs))]
+
+    def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
+        for storage, value in zip(outputs, self.evaluate(*inputs), strict=True):
+            storage[0] = value
+
+    def evaluate(self, *arrays: Array) -> list[Array]:
+        """The function's values; where it has none, -inf with slopes of 0."""
+        try:
+            with np.errstate(all="ignore"):
+                found = [np.asarray(value) for value in self.function(*arrays)]
+        except np.linalg.LinAlgError:
+            found = []
+        if found and all(np.isfinite(value).all() for value in found):
+            return found
+        batch = arrays[0].shape[: arrays[0].ndim - self.core_ndim]
+        return [np.full(batch, -np.inf), *(np.zeros_like(array) for array in arrays[: self.n_gradients])]
+
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):
+            raise NotImplementedError("Density has no second derivative; take differences of its gradient.")
+        upstream, found = cotangents[0], []
+        for array, slope in zip(inputs, outputs[1:], strict=False):
+            extra = array.type.ndim - upstream.type.ndim
+            found.append(pt.shape_padright(upstream, extra) * slope)
+        return [*found, *(disconnected() for _ in inputs[self.n_gradients :])]
+
+    L_op = pullback
+
+
+class _Map(Op):
+    """A smooth map of coordinates with its pullback, both in NumPy."""
+
+    def ahead(self, free: Array) -> Array:
+        """The value at coordinates."""
+        raise NotImplementedError
+
+    def back(self, free: Array, gradient: Array) -> Array:
+        """The gradient in the coordinates, from the gradient in the value."""
+        raise NotImplementedError
+
+    def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Shape of the value, from the shape of the coordinates."""
+        raise NotImplementedError
+
+    def make_node(self, free: Any) -> Apply:
+        free = pt.as_tensor_variable(free, dtype="float64")
+        return Apply(self, [free], [pt.tensor(dtype="float64", shape=self.core_shape(free.type.shape))])
+
+    def infer_shape(self, *args: Any) -> list[Any]:
+        return [self.core_shape(tuple(args[-1][0]))]  # the shapes come last on both stacks
+
+    def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
+        with np.errstate(all="ignore"):
+            outputs[0][0] = np.asarray(self.ahead(*inputs))
+
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        return [Pullback(self)(inputs[0], cotangents[0])]
+
+    L_op = pullback
+
+
+class Pullback(Op):
+    """The pullback of a map as an Op: coordinates and the gradient in the value give the gradient in the coordinates."""
+
+    __props__ = ("map",)
+
+    def __init__(self, map: _Map) -> None:
+        self.map = map
+
+    def make_node(self, free: Any, gradient: Any) -> Apply:
+        inputs = [pt.as_tensor_variable(free, dtype="float64"), pt.as_tensor_variable(gradient, dtype="float64")]
+        return Apply(self, inputs, [inputs[0].type()])
+
+    def infer_shape(self, *args: Any) -> list[Any]:
+        return [args[-1][0]]
+
+    def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
+        with np.errstate(all="ignore"):
+            found = self.map.back(*inputs)
+        outputs[0][0] = found if np.isfinite(found).all() else np.zeros_like(inputs[0])
+
+
+class CovarianceMap(_Map):
+    """Covariances (..., d, d) in data units from standardised log-Cholesky coordinates (..., m).
+
+    Parameters
+    ----------
+    scale
+        (d,), units of the columns.
+    structure
+        "full" (m = d (d + 1) / 2), "diagonal" (m = d) or "spherical" (m = 1).
+
+    References
+    ----------
+    Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and Computing 6.
+    """
+
+    __props__ = ("scale", "structure")
+
+    def __init__(self, scale: Sequence[float], structure: str) -> None:
+        self.scale, self.structure = tuple(float(s) for s in scale), structure
+        d = len(self.scale)
+        self.units = np.array(self.scale)
+        rows, columns = np.tril_indices(d) if structure == "full" else (np.arange(d), np.arange(d))
+        self.flat, self.on_diagonal = rows * d + columns, rows == columns
+        self.unit_of = self.units[rows]
+
+    def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*free[:-1], len(self.scale), len(self.scale))
+
+    def _factor(self, free: Array) -> tuple[Array, Array]:
+        """Lower factors (..., d, d) and their entries' slopes (..., m)."""
+        d = len(self.scale)
+        slope = np.where(self.on_diagonal, np.exp(free), 1.0) * self.unit_of
+        factor = np.zeros((*free.shape[:-1], d * d))
+        factor[..., self.flat] = np.where(self.on_diagonal, slope, free * self.unit_of)
+        return factor.reshape(*free.shape[:-1], d, d), slope
+
+    def ahead(self, free: Array) -> Array:
+        factor, _ = self._factor(free)
+        return factor @ factor.swapaxes(-1, -2)
+
+    def back(self, free: Array, gradient: Array) -> Array:
+        factor, slope = self._factor(free)
+        turned = (gradient + gradient.swapaxes(-1, -2)) @ factor
+        found = turned.reshape(*turned.shape[:-2], -1)[..., self.flat] * slope
+        return found.sum(axis=-1, keepdims=True) if self.structure == "spherical" else found
+
+
+class SimplexMap(_Map):
+    """Weights (..., K) from log ratios (..., K - 1) to the last weight."""
+
+    __props__ = ()
+
+    def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*free[:-1], None if free[-1] is None else free[-1] + 1)
+
+    def ahead(self, free: Array) -> Array:
+        return _shares(free)
+
+    def back(self, free: Array, gradient: Array) -> Array:
+        shares = _shares(free)
+        return (shares * (gradient - (shares * gradient).sum(axis=-1, keepdims=True)))[..., :-1]
+
+
+def _shares(free: Array) -> Array:
+    top = np.maximum(free.max(axis=-1, keepdims=True), 0.0)
+    full = np.exp(np.concatenate([free - top, -top], axis=-1))
+    return full / full.sum(axis=-1, keepdims=True)
+
+
+# -- the formulas -------------------------------------------------------------------------------------------------------
+
+
+def simplex_jacobian(free: Array) -> tuple[Array, Array]:
+    """Log Jacobian of `SimplexMap`, the sum of the log weights, with its gradient."""
+    shares = _shares(free)
+    return np.log(shares).sum(axis=-1), 1.0 - shares.shape[-1] * shares[..., :-1]
+
+
+def normal_density(value: Array, covariance: Array, center: Array, kappa: Array) -> tuple[Array, Array, Array]:
+    """N(center, covariance / kappa) at value (..., d), with gradients in value and covariance."""
+    d = value.shape[-1]
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    white = (inverse @ (value - center)[..., None])[..., 0]
+    pulled = (white[..., None, :] @ inverse)[..., 0, :]
+    log_sd = -np.log(inverse.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
+    density = 0.5 * d * np.log(kappa / (2.0 * np.pi)) - log_sd - 0.5 * kappa * (white * white).sum(axis=-1)
+    weighted = kappa[..., None] * pulled
+    spread = weighted[..., None] * pulled[..., None, :] - inverse.swapaxes(-1, -2) @ inverse
+    return density, -weighted, 0.5 * spread
+
+
+def wishart_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
+    """Inverse Wishart at covariances (..., d, d) without its constant, with its gradient."""
+    power = nu + value.shape[-1] + 1.0
+    inverse = np.linalg.inv(np.linalg.cholesky(value))
+    precision = inverse.swapaxes(-1, -2) @ inverse
+    product = matrix @ precision
+    half_log_det = -np.log(inverse.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
+    density = -power * half_log_det - 0.5 * product.trace(axis1=-2, axis2=-1)
+    return density, 0.5 * (precision @ product - power[..., None, None] * precision)
+
+
+def diagonal_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
+    """Inverse gamma (nu / 2, matrix_jj / 2) on every variance of diagonal covariances, without constant, with its gradient."""
+    variance, rate = value.diagonal(axis1=-2, axis2=-1), 0.5 * matrix.diagonal(axis1=-2, axis2=-1)
+    density, slope = _inverse_gamma(variance, 0.5 * nu[..., None], rate)
+    return density.sum(axis=-1), slope[..., None] * np.eye(value.shape[-1])
+
+
+def spherical_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
+    """Inverse gamma (nu / 2, tr matrix / (2 d)) on the one variance of spherical covariances, the same way."""
+    d = value.shape[-1]
+    density, slope = _inverse_gamma(value[..., 0, 0], 0.5 * nu, 0.5 * matrix.trace(axis1=-2, axis2=-1) / d)
+    return density, slope[..., None, None] * np.eye(d) / d
+
+
+def _inverse_gamma(variance: Array, shape: Array, rate: Array) -> tuple[Array, Array]:
+    ratio = rate / variance
+    return -(shape + 1.0) * np.log(variance) - ratio, (ratio - shape - 1.0) / variance
+
+
+for _op_type in (Density, CovarianceMap, SimplexMap, Pullback):
+    register_object_mode(_op_type)

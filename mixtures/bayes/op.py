@@ -1,0 +1,181 @@
+"""The likelihood of a mixture as one PyTensor Op: a pass over the rows gives every row's log density and the total scores.
+
+By Fisher's identity the gradient of the log-likelihood is the expected complete-data score, so that value and gradient
+come from one node of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedType
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
+from pytensor.tensor.exceptions import NotScalarConstantError
+
+from ..families.base import Array, Family, Theta
+from ..spec import Mixture
+from .stack import disconnected, register_object_mode
+
+__all__ = ["Part", "RowMixture", "parts_of"]
+
+BLOCK = 16384
+"""Rows evaluated at a time."""
+
+
+class Part(NamedTuple):
+    """One group of components: the family whose formulas it uses, its component indices, columns and parameters."""
+
+    family: Family
+    components: tuple[int, ...]
+    columns: tuple[int, ...]
+    covers_all: bool
+    names: tuple[str, ...]
+    ndims: tuple[int, ...]
+
+
+def parts_of(spec: Mixture) -> tuple[Part, ...]:
+    """The parts of a specification, in the order of its groups."""
+    found = []
+    for group in spec.groups:
+        parameters = group.family.parameters
+        names = tuple(parameter.name for parameter in parameters)
+        ndims = tuple(1 + len(parameter.axes) for parameter in parameters)
+        found.append(Part(group.family, group.components, group.columns, group.covers_all, names, ndims))
+    return tuple(found)
+
+
+def split_thetas(parts: Sequence[Part], arrays: Sequence[Any]) -> list[dict[str, Any]]:
+    """One dict of arrays per part, from the flat sequence of all of them."""
+    found, start = [], 0
+    for part in parts:
+        found.append(dict(zip(part.names, arrays[start : start + len(part.names)], strict=True)))
+        start += len(part.names)
+    return found
+
+
+class RowMixture(Op):
+    """Log densities of rows under a mixture, and their total scores.
+
+    Inputs are x (n, c), v (n,), weights (K,) and every parameter array (J, ...) of every part, all in data units. Outputs
+    are the weighted row log densities v_i log f(x_i), shape (n,), then the derivative of their sum in the weights and in
+    each parameter array. Where a component has no density, all rows are -inf and all scores 0: a sampler rejects.
+
+    Parameters
+    ----------
+    parts
+        What `parts_of` gives for the specification.
+
+    References
+    ----------
+    Fisher's identity: McLachlan & Krishnan (2008), The EM Algorithm and Extensions, 2nd edition, section 3.7.
+    """
+
+    __props__ = ("parts",)
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self.parts = parts
+
+    def make_node(self, x: Any, v: Any, weights: Any, *thetas: Any) -> Apply:
+        inputs = [pt.as_tensor_variable(value, dtype="float64") for value in (x, v, weights, *thetas)]
+        rows = pt.tensor(dtype="float64", shape=(inputs[0].type.shape[0],))
+        return Apply(self, inputs, [rows, *(pt.tensor(dtype="float64", shape=i.type.shape) for i in inputs[2:])])
+
+    def infer_shape(self, *args: Any) -> list[Any]:
+        shapes = args[-1]  # PyTensor 2 passes the graph before the node and the shapes, PyTensor 3 does not
+        return [(shapes[0][0],), *shapes[2:]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[i >= 2] * len(node.outputs) for i in range(len(node.inputs))]
+
+    def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
+        for storage, value in zip(outputs, self.evaluate(*inputs), strict=True):
+            storage[0] = value
+
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Cotangent times the scores when it is one number, else the Op with re-weighted rows."""
+        if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):
+            raise NotImplementedError("RowMixture has no second derivative; take differences of its gradient.")
+        x, v, *parameters = inputs
+        try:
+            constant = get_underlying_scalar_constant_value(cotangents[0])
+        except NotScalarConstantError:
+            scores = self(x, cotangents[0] * v, *parameters)[1:]
+        else:
+            scores = [score if constant == 1 else constant * score for score in outputs[1:]]
+        return [disconnected(), disconnected(), *scores]
+
+    L_op = pullback
+
+    # -- NumPy ----------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Array, v: Array, weights: Array, *thetas: Array) -> list[Array]:
+        """Outputs of the Op for given arrays."""
+        if v.size and v.min() < 0:  # the families' statistics take non-negative weights only
+            up = self.evaluate(x, np.maximum(v, 0.0), weights, *thetas)
+            down = self.evaluate(x, np.maximum(-v, 0.0), weights, *thetas)
+            return [a - b for a, b in zip(up, down, strict=True)]
+        try:
+            with np.errstate(all="ignore"):
+                found = self._evaluate(x, v, weights, split_thetas(self.parts, thetas))
+        except (ArithmeticError, np.linalg.LinAlgError):
+            found = None
+        if found is None or not all(np.isfinite(score).all() for score in found[1:]):
+            return [np.full(len(x), -np.inf), *(np.zeros_like(value) for value in (weights, *thetas))]
+        return found
+
+    def _evaluate(self, x: Array, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
+        log_weights = np.log(weights)
+        rows, totals = np.empty(len(x)), None
+        for start in range(0, len(x), BLOCK):
+            block = slice(start, start + BLOCK)
+            rows[block], scores = self._block(x[block], v[block], log_weights, weights, thetas)
+            totals = scores if totals is None else [a + b for a, b in zip(totals, scores, strict=True)]
+        return [rows, *(totals or [np.zeros_like(weights)])]
+
+    def _block(self, x: Array, v: Array, log_weights: Array, weights: Array, thetas: list[Theta]) -> tuple[Array, list[Array]]:
+        columns = [x if part.columns == tuple(range(x.shape[1])) else x[:, part.columns] for part in self.parts]
+        joint = log_joint(self.parts, columns, log_weights, thetas)
+        value, responsibilities = log_sum_exp(joint)
+        weighted = responsibilities * v[:, None]
+        mass = weighted.sum(axis=0)
+        scores = [np.where(weights > 0, mass / weights, 0.0)]
+        for part, z, theta in zip(self.parts, columns, thetas, strict=True):
+            own = weighted if part.covers_all else weighted[:, part.components]
+            score = part.family.score(part.family.statistics(z, own, theta), theta)
+            scores += [score[name] for name in part.names]
+        rows = np.where(v > 0, v * value, 0.0)
+        return np.where(np.isnan(rows), -np.inf, rows), scores
+
+
+def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Array, thetas: Sequence[Theta]) -> Array:
+    """log(w_k f_k) (n, K) of rows whose columns are given per part."""
+    joint: Array | None = None
+    for part, z, theta in zip(parts, columns, thetas, strict=True):
+        density = part.family.log_density(z, theta)
+        if joint is None:
+            joint = log_weights + density if part.covers_all else np.tile(log_weights, (len(z), 1))
+            if part.covers_all:
+                continue
+        if part.covers_all:
+            joint = joint + density
+        else:
+            joint[:, part.components] += density
+    assert joint is not None
+    return joint
+
+
+def log_sum_exp(joint: Array) -> tuple[Array, Array]:
+    """Row log densities (n,) and responsibilities (n, K) from log(w_k f_k)."""
+    top = joint.max(axis=1)
+    safe = np.where(np.isfinite(top), top, 0.0)
+    ratio = np.exp(joint - safe[:, None])
+    total = ratio.sum(axis=1)
+    return safe + np.log(total), ratio / np.where(total > 0, total, 1.0)[:, None]
+
+
+register_object_mode(RowMixture)

@@ -1,0 +1,191 @@
+"""Priors as PyMC's distributions: each declares its named parameters once, for the model and for the reference density.
+
+Nothing of the NumPy formulas is used here: the two programs are written twice on purpose, and meet in a check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import Any, Protocol
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from ..domains import Covariance
+from ..em.program import PriorTerm
+from ..errors import UnsupportedError
+from ..families.base import Array
+from ..priors import Beta, Dirichlet, Gamma, NormalInverseWishart, Prior
+from .densities import Density, diagonal_density, normal_density, spherical_density, wishart_density
+from .transforms import LogRatios, Standardised, StandardisedCovariance
+
+__all__ = ["Scope", "covariance_distribution", "declare", "mean_distribution"]
+
+
+class Scope(Protocol):
+    """Where a prior's variables go: named variables of a model, or terms of a log density at given values."""
+
+    center: Array
+    scale: Array
+    reference: bool
+    """Whether densities are made of PyMC's own distributions alone."""
+
+    def covariance_domain(self, parameter: str) -> Covariance:
+        """The domain of a covariance parameter."""
+        ...
+
+    def own(self, parameter: str, value: Any) -> Any:
+        """The rows of `value` (J, ...) that belong to components owning a value of the parameter."""
+        ...
+
+    def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
+        """Declare the parameter's owned values; returns the values of all J components."""
+        ...
+
+
+@singledispatch
+def declare(prior: Prior, term: PriorTerm, scope: Scope) -> None:
+    """Declare the parameters that a prior is a density of. Register a function for a prior type of your own."""
+    raise UnsupportedError(f"{prior!r}: the PyMC program has no form of this prior. Register one with mixtures.bayes.priors.declare.")
+
+
+@declare.register
+def _dirichlet(prior: Dirichlet, term: PriorTerm, scope: Scope) -> None:
+    scope.variable(term.parameters[0], pm.Dirichlet, term.numbers["alpha"][0], default_transform=LogRatios())
+
+
+@declare.register
+def _beta(prior: Beta, term: PriorTerm, scope: Scope) -> None:
+    (name,) = term.parameters
+    scope.variable(name, pm.Beta, *(scope.own(name, term.numbers[key]) for key in ("alpha", "beta")))
+
+
+@declare.register
+def _gamma(prior: Gamma, term: PriorTerm, scope: Scope) -> None:
+    (name,) = term.parameters
+    scope.variable(name, pm.Gamma, *(scope.own(name, term.numbers[key]) for key in ("shape", "rate")))
+
+
+@declare.register
+def _normal_inverse_wishart(prior: NormalInverseWishart, term: PriorTerm, scope: Scope) -> None:
+    mean_name, covariance_name = term.parameters
+    numbers = term.numbers
+    structure = scope.covariance_domain(covariance_name).structure if numbers["mean"].shape[-1] > 1 else "diagonal"
+    given = (scope.own(covariance_name, numbers[key]) for key in ("nu", "scale_matrix"))
+    transform = StandardisedCovariance(scope.scale, structure)
+    distribution = covariance_distribution(structure, reference=scope.reference)
+    covariance = scope.variable(covariance_name, pm.CustomDist, *given, transform=transform, **distribution)
+
+    owned, kappa, center = (scope.own(mean_name, value) for value in (covariance, numbers["kappa"], numbers["mean"]))
+    if not scope.reference:
+        transform = Standardised(scope.center, scope.scale, 1)
+        scope.variable(mean_name, pm.CustomDist, owned, center, kappa, transform=transform, **mean_distribution())
+    elif structure == "full":
+        transform = Standardised(scope.center, scope.scale, 1)
+        scope.variable(mean_name, pm.MvNormal, center, owned / kappa[..., None, None], transform=transform)
+    else:
+        transform = Standardised(scope.center, scope.scale, 0)
+        variance = pt.diagonal(owned, axis1=-2, axis2=-1)
+        scope.variable(mean_name, pm.Normal, center, pt.sqrt(variance / kappa[..., None]), transform=transform)
+
+
+# -- distributions given as arguments of `pm.CustomDist` -----------------------------------------------------------------
+
+
+def mean_distribution() -> Mapping[str, Any]:
+    """N(center, covariance / kappa) on vectors (..., d), parameters covariance, center and kappa."""
+
+    def logp(value: Any, covariance: Any, center: Any, kappa: Any) -> Any:
+        return Density(normal_density, 1, 2)(value, *(_unpad(a, value.ndim + n) for a, n in ((covariance, 1), (center, 0), (kappa, -1))))[0]
+
+    def random(covariance: Array, center: Array, kappa: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        noise = rng.standard_normal((*_batch(kappa, covariance, size), center.shape[-1]))
+        return center + np.einsum("...ij,...j->...i", np.linalg.cholesky(covariance), noise) / np.sqrt(kappa)[..., None]
+
+    def support_point(rv: Any, size: Any, covariance: Any, center: Any, kappa: Any) -> Any:
+        return pt.broadcast_to(center, rv.shape)
+
+    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
+
+
+def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, Any]:
+    """Inverse Wishart (full) or inverse gamma on the variances, a density on matrices (..., d, d), parameters nu and Lambda.
+
+    References
+    ----------
+    Gelman et al. (2013), Bayesian Data Analysis, 3rd edition, appendix A.
+    """
+    fast = {"full": wishart_density, "diagonal": diagonal_density, "spherical": spherical_density}[structure]
+
+    def logp(value: Any, nu: Any, matrix: Any) -> Any:
+        nu, matrix = _unpad(nu, value.ndim - 2), _unpad(matrix, value.ndim)
+        if reference:
+            return (_inverse_wishart if structure == "full" else _inverse_gamma)(structure, value, nu, matrix)
+        return _constant(structure, nu, matrix) + Density(fast, 2, 1)(value, nu, matrix)[0]
+
+    def random(nu: Array, matrix: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        return _draw_covariances(structure, nu, matrix, _batch(nu, matrix, size), rng)
+
+    def support_point(rv: Any, size: Any, nu: Any, matrix: Any) -> Any:
+        return pt.broadcast_to(matrix / (nu[..., None, None] + matrix.shape[-1] + 1.0), rv.shape)
+
+    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
+
+
+def _unpad(value: Any, ndim: int) -> Any:
+    """A parameter without the axes that PyMC puts in front of it."""
+    return value[(0,) * (value.ndim - ndim)] if value.ndim > ndim else value
+
+
+def _inverse_wishart(structure: str, value: Any, nu: Any, matrix: Any) -> Any:
+    factor = pt.linalg.cholesky(value, on_error="nan")
+    half = pt.linalg.solve_triangular(factor, pt.linalg.cholesky(matrix), lower=True, b_ndim=2)
+    log_det = 2.0 * pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+    rest = -0.5 * (nu + matrix.shape[-1] + 1) * log_det - 0.5 * (half * half).sum(axis=(-2, -1))
+    return _constant(structure, nu, matrix) + rest
+
+
+def _inverse_gamma(structure: str, value: Any, nu: Any, matrix: Any) -> Any:
+    variance = pt.diagonal(value, axis1=-2, axis2=-1)
+    variance = variance if structure == "diagonal" else variance[..., :1]
+    return pm.logp(pm.InverseGamma.dist(alpha=0.5 * nu[..., None], beta=_rate(structure, matrix)), variance).sum(axis=-1)
+
+
+def _rate(structure: str, matrix: Any) -> Any:
+    half = 0.5 * pt.diagonal(matrix, axis1=-2, axis2=-1)
+    return half if structure == "diagonal" else half.mean(axis=-1, keepdims=True)
+
+
+def _constant(structure: str, nu: Any, matrix: Any) -> Any:
+    """Logarithm of the density's normalising constant."""
+    if structure != "full":
+        shape = 0.5 * nu[..., None]
+        return (shape * pt.log(_rate(structure, matrix)) - pt.gammaln(shape)).sum(axis=-1)
+    d = matrix.type.shape[-1]
+    log_det = 2.0 * pt.log(pt.diagonal(pt.linalg.cholesky(matrix), axis1=-2, axis2=-1)).sum(axis=-1)
+    log_gamma = 0.25 * d * (d - 1) * np.log(np.pi) + pt.gammaln(0.5 * (nu[..., None] - np.arange(d))).sum(axis=-1)
+    return 0.5 * nu * (log_det - d * np.log(2.0)) - log_gamma
+
+
+def _draw_covariances(structure: str, nu: Array, matrix: Array, batch: tuple[int, ...], rng: np.random.Generator) -> Array:
+    from scipy.stats import invwishart
+
+    d = matrix.shape[-1]
+    nus, matrices = np.broadcast_to(nu, batch), np.broadcast_to(matrix, (*batch, d, d))
+    drawn = np.empty((*batch, d, d))
+    for index in np.ndindex(*batch):
+        if structure == "full":
+            drawn[index] = np.reshape(invwishart.rvs(float(nus[index]), matrices[index], random_state=rng), (d, d))
+            continue
+        rate = 0.5 * np.diagonal(matrices[index])
+        rate = rate.mean(keepdims=True) if structure == "spherical" else rate
+        drawn[index] = np.eye(d) * (rate / rng.gamma(0.5 * nus[index], size=rate.shape))
+    return drawn
+
+
+def _batch(one: Array, matrix: Array, size: Any) -> tuple[int, ...]:
+    if size is not None:
+        return tuple(int(n) for n in np.atleast_1d(size))
+    return np.broadcast_shapes(np.shape(one), np.shape(matrix)[:-2])

@@ -1,0 +1,131 @@
+"""Every difference between the two supported stacks: PyMC 5 with ArviZ 0.23 (InferenceData) and PyMC 6 with ArviZ 1 (DataTree)."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytensor
+import xarray as xr
+
+__all__ = [
+    "HAS_DATATREE",
+    "as_datatree",
+    "disconnected",
+    "drop_group",
+    "group",
+    "has_group",
+    "load",
+    "make_container",
+    "register_object_mode",
+    "save",
+    "set_group",
+    "versions",
+]
+
+HAS_DATATREE = int(version("pymc").split(".")[0]) >= 6
+"""Whether PyMC hands back an xarray DataTree (else ArviZ's InferenceData)."""
+
+
+# -- graphs -------------------------------------------------------------------------------------------------------------
+
+
+def disconnected() -> Any:
+    """The gradient with respect to an input that has none."""
+    gradient = pytensor.gradient
+    if hasattr(gradient, "disconnected_type"):
+        return gradient.disconnected_type()
+    return gradient.DisconnectedType()()
+
+
+def register_object_mode(op_type: type) -> None:
+    """Let numba's linker run the Op's `perform` in object mode, without the warning of the default fallback."""
+    dispatch = importlib.import_module("pytensor.link.numba.dispatch.basic")
+    fallback: Callable[..., Any] = dispatch.generate_fallback_impl
+
+    def funcify(op: Any, node: Any = None, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Numba will use object mode", UserWarning)
+            return fallback(op, node, **kwargs)
+
+    dispatch.numba_funcify.register(op_type)(funcify)
+
+
+# -- containers of draws ------------------------------------------------------------------------------------------------
+
+
+def make_container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | None = None) -> Any:
+    """The stack's own container holding these groups."""
+    if HAS_DATATREE:
+        tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+        tree.attrs.update(attrs or {})
+        return tree
+    from arviz import InferenceData
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*not defined in the InferenceData scheme", category=UserWarning)
+        return InferenceData(attrs=dict(attrs or {}), **groups)
+
+
+def has_group(container: Any, name: str) -> bool:
+    """Whether the container has that group."""
+    return name in (container.children if isinstance(container, xr.DataTree) else container.groups())
+
+
+def group(container: Any, name: str) -> xr.Dataset:
+    """One group as a Dataset."""
+    found = container[name]
+    return found.to_dataset() if isinstance(found, xr.DataTree) else found
+
+
+def group_names(container: Any) -> list[str]:
+    """Names of all groups."""
+    return list(container.children if isinstance(container, xr.DataTree) else container.groups())
+
+
+def set_group(container: Any, name: str, data: xr.Dataset) -> None:
+    """Add or replace one group in place."""
+    if isinstance(container, xr.DataTree):
+        container[name] = xr.DataTree(data)
+        return
+    drop_group(container, name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*not defined in the InferenceData scheme", category=UserWarning)
+        container.add_groups({name: data})
+
+
+def drop_group(container: Any, name: str) -> None:
+    """Remove a group in place, if it is there."""
+    if has_group(container, name):
+        del container[name]
+
+
+def as_datatree(container: Any) -> xr.DataTree:
+    """The container as a DataTree, which is what arviz_stats reads on both stacks."""
+    if isinstance(container, xr.DataTree):
+        return container
+    return xr.DataTree.from_dict({f"/{name}": group(container, name) for name in group_names(container)})
+
+
+def save(container: Any, path: str | Path) -> None:
+    """Write the container to a NetCDF file (h5netcdf)."""
+    tree = as_datatree(container)
+    if tree is not container:
+        tree.attrs.update(container.attrs)
+    tree.to_netcdf(path, engine="h5netcdf")
+
+
+def load(path: str | Path) -> Any:
+    """Read a container written by `save`, on either stack."""
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        groups = {name: child.to_dataset().load() for name, child in tree.children.items()}
+        return make_container(groups, tree.attrs)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that a posterior depends on."""
+    return {name: version(name) for name in ("pymc", "pytensor", "arviz", "arviz-stats", "numpy", "xarray")}

@@ -1,0 +1,102 @@
+"""From named parameters in data units to the standardised coordinates that are sampled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.logprob.transforms import Transform
+
+from ..families.base import Array
+from .densities import CovarianceMap, Density, SimplexMap, simplex_jacobian
+
+__all__ = ["LogRatios", "Standardised", "StandardisedCovariance"]
+
+
+class Standardised(Transform):
+    """(value - center) / scale, for locations (..., d).
+
+    Parameters
+    ----------
+    center, scale
+        (d,), the units of the columns.
+    ndim_supp
+        0 when the density has one number per entry, 1 when it has one per vector.
+    """
+
+    name = "standard"
+
+    def __init__(self, center: Array, scale: Array, ndim_supp: int) -> None:
+        self.center, self.scale, self.ndim_supp = center, scale, ndim_supp
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        return (value - self.center) / self.scale
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return self.center + self.scale * value
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        each = pt.zeros_like(value) + np.log(self.scale)
+        return each if self.ndim_supp == 0 else each.sum(axis=-1)
+
+
+class LogRatios(Transform):
+    """Log ratios (K - 1) of weights (K) to the last one."""
+
+    name = "ratios"
+    ndim_supp = 1
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        return pt.log(value[..., :-1]) - pt.log(value[..., -1:])
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return SimplexMap()(value)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return Density(simplex_jacobian, 1, 1)(value)[0]
+
+
+class StandardisedCovariance(Transform):
+    """Log-Cholesky factor of a covariance (..., d, d) of standardised columns; log sds for diagonal structures.
+
+    Parameters
+    ----------
+    scale
+        (d,), the units of the columns.
+    structure
+        "full", "diagonal" or "spherical"; the coordinates are (..., d (d + 1) / 2), (..., d) or (..., 1).
+
+    References
+    ----------
+    Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and Computing 6.
+    """
+
+    name = "standard"
+    ndim_supp = 2
+
+    def __init__(self, scale: Array, structure: str) -> None:
+        self.scale, self.structure, self.d = scale, structure, len(scale)
+        self.lower = np.tril_indices(self.d)
+        self.on_diagonal = self.lower[0] == self.lower[1]
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        standard = value / np.multiply.outer(self.scale, self.scale)
+        if self.structure != "full":
+            log_sd = 0.5 * pt.log(pt.diagonal(standard, axis1=-2, axis2=-1))
+            return log_sd if self.structure == "diagonal" else log_sd[..., :1]
+        packed = pt.linalg.cholesky(standard)[(..., *self.lower)]
+        return pt.switch(self.on_diagonal, pt.log(pt.switch(self.on_diagonal, packed, 1.0)), packed)
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return CovarianceMap(self.scale, self.structure)(value)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        log_scale = np.log(self.scale)
+        if self.structure == "full":
+            power = np.where(self.on_diagonal, self.d + 1.0 - self.lower[0], 0.0)
+            constant = self.d * np.log(2.0) + (self.d + 1) * log_scale.sum()
+        else:
+            power = np.full(self.d if self.structure == "diagonal" else 1, 2.0)
+            constant = len(power) * np.log(2.0) + 2.0 * log_scale[: len(power)].sum()
+        return constant + (value * power).sum(axis=-1)

@@ -1,0 +1,1 @@
+"""The comparison: do the EM point estimates and the posterior samples agree, and if not, why?"""

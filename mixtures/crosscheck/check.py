@@ -1,0 +1,301 @@
+"""`cross_check`: fit by EM, sample by PyMC, compare, and say what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bayes.sample import sample
+from ..bayes.specifications import resolved_of
+from ..data import Rows
+from ..em.program import Program
+from ..errors import SpecError
+from ..results import EMFit, adopt, given_fit
+from ..results import fit as fit_em
+from ..rng import RNGLike, as_generator, spawn_seeds
+from ..spec import Mixture
+from .checks import ALL
+from .checks.compare import z_scores
+from .checks.identifiability import from_specification
+from .checks.optima import polished_for_dominance
+from .diagnostics import ess_bulk, mcse_mean, rhat_rank
+from .evidence import Draws, Estimate, Evidence
+from .outcome import Check, CheckStatus, Verdict, decide
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CrossCheck", "cross_check"]
+
+INTERVAL = 0.95
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossCheck:
+    """The comparison of EM and posterior.
+
+    Attributes
+    ----------
+    specification, resolved
+        The model, and the same with every prior in numbers.
+    mle, map
+        Maximum likelihood and maximum a posteriori fits; `map` is None where the prior has no interior mode.
+    posterior
+        Relabelled draws in ArviZ's own container; None where the verdict needed none.
+    table
+        One row per scalar parameter: MLE, standard error, MAP, posterior mean, sd, 95 % equal-tailed interval, MCSE, bulk ESS, R-hat, z.
+    checks
+        One `Check` each, in the order of the summary.
+    verdict
+        "agree", "differ", "not identified" or "inconclusive", with its sentence and the deciding checks.
+    """
+
+    specification: Mixture
+    resolved: Mixture
+    mle: EMFit
+    map: EMFit | None
+    posterior: Any
+    table: pd.DataFrame
+    checks: tuple[Check, ...]
+    verdict: Verdict
+    rows: Rows
+
+    def __getitem__(self, name: str) -> Check:
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(f"{name!r}; checks are {', '.join(check.name for check in self.checks)}")
+
+    def summary(self) -> str:
+        """Verdict, checks and table as text."""
+        from ..text import check_summary
+
+        return check_summary(self)
+
+    @cached_property
+    def _summary(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<CrossCheck {self.verdict.word}: {self.specification!r}>"
+
+    def _repr_html_(self) -> str:
+        from ..text import as_html
+
+        return as_html(self._summary)
+
+    def plot(self) -> Any:
+        """EM marks over posterior intervals, and the components over the data: a matplotlib Figure."""
+        from importlib import import_module
+
+        return import_module("mixtures.plots").plot_cross_check(self)
+
+    def to_html(self, path: Any) -> None:
+        """Write a self-contained HTML report."""
+        from importlib import import_module
+
+        import_module("mixtures.report").write_report(self, path)
+
+
+def cross_check(
+    spec: Mixture,
+    data: Any,
+    *,
+    fit: EMFit | Mapping[str, Any] | None = None,
+    posterior: Any = None,
+    rng: RNGLike = None,
+    sample_weight: Any = None,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    starts: int = 50,
+    nuts_sampler: str = "pymc",
+    progress: Progress | None = None,
+) -> CrossCheck:
+    """Fit by EM, sample by PyMC, and say whether the two agree, why not, and what to run next.
+
+    Parameters
+    ----------
+    spec
+        The specification.
+    data
+        The rows, as for `fit`.
+    fit
+        An existing fit, or parameters (a mapping of arrays in data units) from elsewhere, to be judged as the MLE.
+    posterior
+        Existing draws from `sample`, to be judged instead of new ones.
+    rng
+        Seed or generator: one seed reproduces starts and chains.
+    sample_weight
+        Counts or weights of rows (n,), or the name of a column.
+    draws, tune, chains, cores, nuts_sampler
+        As for `sample`.
+    starts
+        As for `fit`.
+    progress
+        Called with (phase, done, in all).
+
+    Returns
+    -------
+    CrossCheck
+
+    Raises
+    ------
+    SpecError
+        If `fit` or `posterior` belong to another specification.
+    DataError, FitError
+        As `fit` and `sample`.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> tosses = {"heads": [0, 1, 1, 0, 1, 1, 1, 0]}
+    >>> mx.cross_check(mx.Mixture(mx.Bernoulli("heads"), n_components=2), tosses, rng=1).verdict.word
+    'not identified'
+    """
+    generator = as_generator(rng)
+    seed_mle, seed_map, seed_sample, seed_checks = spawn_seeds(generator, 4)
+    say = progress or (lambda phase, done, total: None)
+    rows = spec.rows(data, sample_weight=sample_weight)
+    resolved = spec.resolve(rows)
+    mle = _mle(spec, resolved, rows, fit, starts, seed_mle, say)
+    proven = from_specification(resolved)
+    if proven.status is CheckStatus.FAIL:
+        return CrossCheck(
+            spec, resolved, mle.fit, None, None, _em_table(resolved, mle), (proven,), decide([proven]), rows
+        )
+    map_ = _map(spec, rows, starts, seed_map, say, fit)
+    if posterior is None:
+        say("sampling", 0, chains * (draws + tune))
+        pivot = (map_ or mle).fit
+        posterior = sample(
+            resolved,
+            rows,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            rng=seed_sample,
+            nuts_sampler=nuts_sampler,
+            pivot=pivot,
+        )
+    other = _checked_specification(posterior, resolved)
+    found = Draws.of(posterior, resolved)
+    evidence = Evidence(spec, resolved, rows, mle, map_, found, other, np.random.default_rng(seed_checks))
+    say("checks", 0, len(ALL))
+    _adopt_better(evidence)
+    evidence.rng = np.random.default_rng(seed_checks)
+    checks = []
+    for position, check in enumerate(ALL):
+        checks.append(check(evidence))
+        say("checks", position + 1, len(ALL))
+    map_fit = evidence.map.fit if evidence.map is not None else None
+    return CrossCheck(
+        spec, resolved, evidence.mle.fit, map_fit, posterior, _table(evidence), tuple(checks), decide(checks), rows
+    )
+
+
+def _mle(spec: Mixture, resolved: Mixture, rows: Rows, given: Any, starts: int, seed: int, say: Progress) -> Estimate:
+    if isinstance(given, EMFit):
+        if given.resolved != resolved:
+            raise SpecError(
+                "fit= belongs to another specification or other data: its resolved priors differ. Fit the same specification to the same rows."
+            )
+        if given.estimate == "map":
+            given = None
+    elif given is not None:
+        given = given_fit(spec, resolved, rows, given)
+    if given is None:
+        say("EM, maximum likelihood", 0, starts)
+        fitted = fit_em(
+            spec, rows, starts=starts, rng=seed, progress=lambda done, total: say("EM, maximum likelihood", done, total)
+        )
+        return Estimate(fitted, Program(resolved, rows, "mle"))
+    return Estimate(given, Program(resolved, rows, "mle"), given=True)
+
+
+def _map(spec: Mixture, rows: Rows, starts: int, seed: int, say: Progress, given: Any) -> Estimate | None:
+    if isinstance(given, EMFit) and given.estimate == "map":
+        return Estimate(given, Program(given.resolved, rows, "map"))
+    try:
+        program = Program(spec.resolve(rows), rows, "map")
+    except SpecError:
+        return None
+    say("EM, maximum a posteriori", 0, starts)
+    fitted = fit_em(
+        spec,
+        rows,
+        estimate="map",
+        starts=starts,
+        rng=seed,
+        progress=lambda done, total: say("EM, maximum a posteriori", done, total),
+    )
+    return Estimate(fitted, program)
+
+
+def _checked_specification(posterior: Any, resolved: Mixture) -> Mixture:
+    """The resolved specification that the draws carry; it may differ in priors (the density identity names that), not in the model."""
+    other = resolved_of(posterior) or resolved
+    if other != resolved and other.without_priors() != resolved.without_priors():
+        raise SpecError(
+            f"posterior= was drawn from another model, {other!r}. Sample the specification that is checked."
+        )
+    return other
+
+
+def _adopt_better(evidence: Evidence) -> None:
+    """Replace an estimate by a higher sound optimum that EM reaches from posterior draws."""
+    for name, estimate in evidence.estimates:
+        better = polished_for_dominance(evidence, estimate).better(estimate)
+        if better is None:
+            continue
+        fresh = Estimate(
+            adopt(estimate.fit, estimate.program, better), estimate.program, given=estimate.given, replaced=estimate.fit
+        )
+        if name == "MLE":
+            evidence.mle = fresh
+            for cached in ("standard_errors",):
+                evidence.__dict__.pop(cached, None)
+        else:
+            evidence.map = fresh
+
+
+def _em_table(resolved: Mixture, mle: Estimate) -> pd.DataFrame:
+    import pandas as pd
+
+    from ..uncertainty import Scalars
+
+    scalars = Scalars(resolved)
+    table = pd.DataFrame({"component": scalars.components, "mle": scalars.natural(mle.fit.point)}, index=scalars.labels)
+    return table.rename_axis("parameter")
+
+
+def _table(evidence: Evidence) -> pd.DataFrame:
+    import pandas as pd
+
+    scalars, values = evidence.scalars, evidence.draw_scalars
+    flat = values.reshape(-1, values.shape[-1])
+    tail = (1.0 - INTERVAL) / 2.0
+    each = [values[..., i] for i in range(values.shape[-1])]
+    map_ = scalars.natural(evidence.map.fit.point) if evidence.map is not None else np.full(len(scalars.labels), np.nan)
+    columns = {
+        "component": scalars.components,
+        "mle": scalars.natural(evidence.mle.fit.point),
+        "se": evidence.standard_errors[0],
+        "map": map_,
+        "mean": flat.mean(axis=0),
+        "sd": flat.std(axis=0, ddof=1),
+        "lower": np.quantile(flat, tail, axis=0),
+        "upper": np.quantile(flat, 1.0 - tail, axis=0),
+        "mcse": [mcse_mean(value) for value in each],
+        "ess": [ess_bulk(value) for value in each],
+        "rhat": [rhat_rank(value) for value in each],
+        "z": z_scores(evidence),
+    }
+    return pd.DataFrame(columns, index=scalars.labels).rename_axis("parameter")

@@ -1,0 +1,169 @@
+"""Components over the data: ellipses on a scatter, densities on a histogram, or a profile of means."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..families.base import Array, Theta
+from .canvas import GREY, INK, color, shortened
+from .scene import GroupScene
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Panel", "panels"]
+
+MOST = 3
+"""Panels per block: the pairs or columns in which the components lie farthest apart."""
+CONTENT = 0.9
+"""Share of a Gaussian component that its ellipse holds."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: how it is drawn, and the height in inches that it needs."""
+
+    draw: Callable[[Axes], None]
+    height: float = 3.6
+
+
+def panels(scene: GroupScene) -> list[Panel]:
+    """The panels of one block, chosen by what its family can tell of itself; none for a family that tells nothing."""
+    moments = scene.family.moments(scene.theta)
+    if scene.family.identifiability_cells() is not None and moments is not None:
+        return [Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1]))]
+    if scene.x.shape[1] > 1 and moments is not None:
+        return [Panel(partial(_ellipses, scene, pair)) for pair in _pairs(scene, *moments)]
+    columns = range(scene.x.shape[1])
+    can = [j for j in columns if scene.family.marginal(scene.theta, [j]) is not None]
+    return [Panel(partial(_densities, scene, j)) for j in can[:MOST]]
+
+
+def _pairs(scene: GroupScene, mean: Array, covariance: Array) -> list[tuple[int, int]]:
+    """Pairs of columns, those with the largest between-component part of the variance first."""
+    share = scene.weights / scene.weights.sum()
+    between = share @ (mean - share @ mean) ** 2
+    apart = between / np.einsum("j,jaa->a", share, covariance)
+    pairs = itertools.combinations(range(len(apart)), 2)
+    return sorted(sorted(pairs, key=lambda pair: -apart[pair[0]] - apart[pair[1]])[:MOST])
+
+
+def _scatter(axes: Axes, scene: GroupScene, i: int, j: int) -> None:
+    size = 12.0 * scene.row_weights / np.median(scene.row_weights)
+    axes.scatter(
+        scene.x[:, i], scene.x[:, j], s=np.minimum(size, 200.0), color=GREY, alpha=0.45, linewidths=0, rasterized=True
+    )
+
+
+def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
+    """EM's ellipses drawn thick over those of posterior draws, on the scatter of two columns."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import withStroke
+
+    i, j = pair
+    _scatter(axes, scene, i, j)
+    for _, theta in scene.few_draws():
+        for k, curve in zip(scene.group.components, _curves(scene, theta, pair), strict=True):
+            axes.add_collection(
+                LineCollection([curve], colors=color(k), alpha=0.2, linewidths=0.6, zorder=2), autolim=False
+            )
+    mean = scene.family.moments(scene.theta)[0]  # type: ignore[index]
+    for k, curve, place in zip(scene.group.components, _curves(scene, scene.theta, pair), mean, strict=True):
+        axes.plot(curve[:, 0], curve[:, 1], color=color(k), linewidth=2.0, zorder=3, label=f"component {k}")
+        outline = [withStroke(linewidth=3, foreground="white")]
+        axes.text(
+            place[i],
+            place[j],
+            str(k),
+            color=color(k),
+            weight="bold",
+            ha="center",
+            va="center",
+            zorder=4,
+            path_effects=outline,
+        )
+    names = scene.family.columns
+    axes.set_xlabel(shortened(names[i]))
+    axes.set_ylabel(shortened(names[j]))
+    axes.set_title(f"Each ellipse holds {CONTENT:.0%} of its component")
+    axes.margins(0.04)
+
+
+def _curves(scene: GroupScene, theta: Theta, pair: tuple[int, int]) -> list[Array]:
+    """One ellipse (points, 2) per component."""
+    mean, covariance = scene.family.moments(theta)  # type: ignore[misc]
+    angle = np.linspace(0.0, 2.0 * np.pi, 121)
+    circle = np.sqrt(-2.0 * np.log(1.0 - CONTENT)) * np.column_stack([np.cos(angle), np.sin(angle)])
+    chosen = list(pair)
+    return [
+        m[chosen] + circle @ np.linalg.cholesky(c[np.ix_(chosen, chosen)]).T
+        for m, c in zip(mean, covariance, strict=True)
+    ]
+
+
+def _densities(scene: GroupScene, column: int, axes: Axes) -> None:
+    """The mixture's density of one column and its components', over a histogram of the rows."""
+    x = scene.x[:, column]
+    edges, at, style = _grid(scene, x)
+    heights = np.histogram(x, bins=edges, weights=scene.row_weights, density=True)[0]
+    axes.stairs(heights, edges, fill=True, color=GREY, alpha=0.35, zorder=1)
+
+    density = scene.column_density(column, at, scene.weights, scene.theta)
+    assert density is not None
+    for weights, theta in scene.few_draws():
+        drawn = scene.column_density(column, at, weights, theta)
+        assert drawn is not None
+        for k, curve in zip(scene.group.components, drawn.T, strict=True):
+            axes.plot(at, curve, color=color(k), alpha=0.2, linewidth=0.6, zorder=2)
+    for k, curve in zip(scene.group.components, density.T, strict=True):
+        axes.plot(at, curve, color=color(k), linewidth=2.0, zorder=4, label=f"component {k}", **style)
+    if scene.group.covers_all and density.shape[1] > 1:
+        axes.plot(at, density.sum(axis=1), color=INK, linewidth=1.2, zorder=3, label="mixture", **style)
+    axes.set_ylim(0.0, 1.12 * max(heights.max(), density.sum(axis=1).max()))
+    axes.set_xlabel(shortened(scene.family.columns[column]))
+    axes.set_ylabel("density")
+    axes.set_title("Components, weighted (black: their sum)")
+
+
+def _grid(scene: GroupScene, x: Array) -> tuple[Array, Array, dict[str, Any]]:
+    """Edges of the histogram's bins, places where densities are drawn, and how: counts have no density between them."""
+    low, high = float(x.min()), float(x.max())
+    between = low + (high - low or 1.0) / np.array([np.pi, np.e])
+    if np.all(scene.family.allowed(between[:, None])):
+        bins = int(np.clip(np.ceil(3.0 * scene.row_weights.sum() ** (1.0 / 3.0)), 8, 60))
+        margin = 0.05 * (high - low)
+        at = np.linspace(low - margin, high + margin, 481)
+        inside = np.all(scene.family.allowed(at[:, None]), axis=1)
+        return np.linspace(low, high, bins + 1), at[inside], {}
+    width = int(np.ceil((high - low + 1.0) / 60.0))
+    edges = np.arange(low - 0.5, high + width + 0.5, width)
+    return edges, np.arange(low, high + 1.0), {"marker": "o", "markersize": 3}
+
+
+def _profile(scene: GroupScene, axes: Axes) -> None:
+    """Means of the columns by component: EM's marks over posterior intervals, and the share in all rows."""
+    mean = scene.family.moments(scene.theta)[0]  # type: ignore[index]
+    n_components, d = mean.shape
+    place = np.arange(d)
+    drawn = np.array([scene.family.moments(theta)[0] for _, theta in scene.draws])  # type: ignore[index]
+    for index, k in enumerate(scene.group.components):
+        y = place + (index - (n_components - 1) / 2.0) * min(0.5 / n_components, 0.16)
+        if len(drawn):
+            low, high = np.quantile(drawn[:, index], [0.025, 0.975], axis=0)
+            axes.hlines(y, low, high, color=color(k), alpha=0.4, linewidth=5.0, zorder=2)
+        axes.plot(
+            mean[index], y, color=color(k), linewidth=1.0, marker="o", markersize=5, zorder=3, label=f"component {k}"
+        )
+    overall = np.average(scene.x, axis=0, weights=scene.row_weights)
+    axes.plot(overall, place, color=INK, marker="|", markersize=9, linestyle="none", zorder=4, label="all rows")
+    axes.set_yticks(place, [shortened(name) for name in scene.family.columns])
+    axes.set_ylim(d - 0.5, -0.5)
+    names = [public for name, public in scene.group.names.items() if np.array_equal(scene.theta[name], mean)]
+    axes.set_xlabel(names[0] if names else "mean")
+    axes.set_title("Profile of the components (black ticks: all rows)")

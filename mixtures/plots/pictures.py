@@ -1,0 +1,188 @@
+"""The two pictures: a cross-check, and a fit over its data."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import FigureBase
+
+    from ..results import EMFit
+    from .canvas import Picture
+    from .forest import Scale
+    from .panels import Panel
+
+__all__ = ["plot_cross_check", "plot_fit"]
+
+WIDTH, WIDE = 11.0, 16.0
+"""Inches, for a forest of one and of two columns."""
+PER_ROW = 3
+"""Panels beside one another."""
+PER_COLUMN = 46
+"""Rows of the forest before it takes a second column."""
+STYLE = {
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def plot_cross_check(check: Any) -> Picture:
+    """Draw a cross-check: the components over the data, and EM's marks over the posterior's intervals.
+
+    Parameters
+    ----------
+    check
+        A `CrossCheck`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        `figure.savefig(path)` writes it.
+    """
+    import matplotlib
+
+    from .canvas import Picture
+    from .forest import ROW_HEIGHT, Scale
+    from .panels import panels
+    from .scene import scenes
+
+    spec, table = check.resolved, check.table
+    found = [
+        panel
+        for scene in scenes(spec, check.rows, check.mle.point, _draws_of(check.posterior))
+        for panel in panels(scene)
+    ]
+    columns = 1 if len(table) <= PER_COLUMN else 2
+    forest_height = ROW_HEIGHT * math.ceil(len(table) / columns) + 0.8
+    scale = Scale.of(table)
+    with_forest = bool(np.isfinite(scale.unit).any())
+    heights = [_height(found)] * bool(found) + [forest_height] * with_forest
+    with matplotlib.rc_context(STYLE):
+        figure = Picture(figsize=(WIDTH if columns == 1 else WIDE, sum(heights) + 1.0), layout="constrained")
+        parts = figure.subfigures(max(len(heights), 1), 1, height_ratios=heights or None, squeeze=False)[:, 0]
+        if found:
+            _draw_panels(parts[0], found)
+        if with_forest:
+            _draw_table(parts[-1], table, scale, columns)
+        figure.suptitle(f"EM against the posterior: {check.verdict.word}", fontsize=12.0)
+        _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=check.posterior is not None)
+    return figure
+
+
+def plot_fit(fit: EMFit, data: Any, *, sample_weight: Any = None) -> Picture:
+    """Draw a fit: its components over the data.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    data
+        The rows, in any form that `mixtures.fit` takes.
+    sample_weight
+        Counts or weights of the rows (n,), or the name of a column.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DataError
+        If the data do not have the columns of the fit.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> data = mx.load_dataset("galaxies")
+    >>> picture = plot_fit(mx.fit(mx.Mixture(mx.Gaussian("velocity"), n_components=3), data, rng=1), data)
+    >>> picture.axes[0].get_xlabel()
+    'velocity'
+    """
+    import matplotlib
+
+    from .canvas import Picture
+    from .panels import panels
+    from .scene import scenes
+
+    spec = fit.resolved
+    rows = spec.rows(data, sample_weight=sample_weight)
+    found = [panel for scene in scenes(spec, rows, fit.point) for panel in panels(scene)]
+    with matplotlib.rc_context(STYLE):
+        figure = Picture(figsize=(WIDTH, _height(found) + 0.8), layout="constrained")
+        _draw_panels(figure, found)
+        figure.suptitle(f"{fit.estimate.upper()}, log-likelihood {fit.log_likelihood:.4f}", fontsize=12.0)
+        _legend(figure, spec.n_components, with_forest=False, with_posterior=False)
+    return figure
+
+
+def _draws_of(posterior: Any) -> Any:
+    if posterior is None:
+        return None
+    from ..bayes import stack
+
+    return stack.group(posterior, "posterior")
+
+
+def _rows_of(found: list[Panel]) -> list[list[Panel]]:
+    return [found[i : i + PER_ROW] for i in range(0, len(found), PER_ROW)]
+
+
+def _height(found: list[Panel]) -> float:
+    return sum(max(panel.height for panel in row) for row in _rows_of(found))
+
+
+def _draw_panels(part: FigureBase, found: list[Panel]) -> None:
+    """The panels, up to three beside one another; those of an incomplete last row share its width."""
+    rows = _rows_of(found)
+    if not rows:
+        return
+    heights = [max(panel.height for panel in row) for row in rows]
+    strips = part.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for strip, row in zip(strips, rows, strict=True):
+        for axes, panel in zip(strip.subplots(1, len(row), squeeze=False)[0], row, strict=True):
+            panel.draw(axes)
+
+
+def _draw_table(part: FigureBase, table: pd.DataFrame, scale: Scale, columns: int) -> None:
+    """The forest in one or two columns of equally many rows."""
+    from .forest import draw_forest
+
+    length = math.ceil(len(table) / columns)
+    for i, axes in enumerate(part.subplots(1, columns, squeeze=False)[0]):
+        rows = slice(i * length, (i + 1) * length)
+        draw_forest(axes, table.iloc[rows], scale.of_rows(rows), length)
+
+
+def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_posterior: bool) -> None:
+    """One legend for the whole picture, below it."""
+    from matplotlib.lines import Line2D
+
+    from .canvas import GREY, INK, color
+
+    components = [Line2D([], [], color=color(k), linewidth=3.0, label=f"component {k}") for k in range(n_components)]
+    marks, mark = [], {"color": INK, "markeredgecolor": INK, "markersize": 4.5}
+    if with_forest:
+        marks.append(Line2D([], [], marker="o", linewidth=1.0, label="MLE ± 1.96 standard errors", **mark))
+    if with_posterior:
+        marks.append(Line2D([], [], marker="D", markerfacecolor="white", linestyle="none", label="MAP", **mark))
+        marks.append(Line2D([], [], color=GREY, linewidth=6.0, alpha=0.6, label="posterior, 95 % interval"))
+        marks.append(Line2D([], [], color=GREY, linewidth=0.7, label="posterior draws"))
+    handles, columns = _by_rows(components, marks, Line2D([], [], linestyle="none", label=" "))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=1.6)
+
+
+def _by_rows(components: list[Any], marks: list[Any], blank: Any) -> tuple[list[Any], int]:
+    """Handles for a legend that Matplotlib fills column by column, and its columns: a short one is one row."""
+    if len(components) + len(marks) <= 7:
+        return components + marks, len(components) + len(marks)
+    columns = max(len(marks), min(len(components), 8))
+    padded = [row + [blank] * (-len(row) % columns) for row in (components, marks)]
+    grid = padded[0] + padded[1]
+    return [grid[i] for j in range(columns) for i in range(j, len(grid), columns)], columns

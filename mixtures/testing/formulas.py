@@ -1,0 +1,99 @@
+"""Laws of the formulas: density, score, statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..families.base import Family, Theta
+from .case import STEP, Case, close, each_close, law, legal_theta, moved
+
+
+@law
+def arrays_have_the_declared_shapes(case: Case) -> None:
+    """Density (n, J); statistics with leading axis J and the mass; score and M-step shaped like theta."""
+    density = case.block.log_density(case.x, case.theta)
+    assert density.shape == case.R.shape, f"log_density has shape {density.shape} where {case.R.shape} is due"
+    S = case.block.statistics(case.x, case.R, case.theta)
+    close(S["mass"], case.R.sum(axis=0), "statistics['mass']")
+    for name, value in S.items():
+        assert value.shape[:1] == (2,), f"statistics[{name!r}] has shape {value.shape}; its leading axis must be J = 2"
+    best = case.block.maximise(S, case.theta, case.layout, None)
+    for what, found in (("score", case.block.score(S, case.theta)), ("maximise", best)):
+        shapes = {name: value.shape for name, value in found.items()}
+        due = {name: value.shape for name, value in case.theta.items()}
+        assert shapes == due, f"{what} has shapes {shapes} where {due} are due"
+    assert np.all(case.block.degeneracy(case.theta, np.ones(2)) > 0), "degeneracy is not positive at a regular point"
+
+
+@law
+def density_agrees_with_pymc(case: Case) -> None:
+    """log_density equals pymc_log_density, compiled without any of our formulas."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    symbols = {name: pt.tensor(name, dtype="float64", shape=value.shape) for name, value in case.theta.items()}
+    x = pt.tensor("x", dtype="float64", shape=(None, case.x.shape[1]))
+    mode = pytensor.compile.mode.Mode(linker="py", optimizer="fast_compile")
+    density = case.block.pymc_log_density(x, symbols)
+    program = pytensor.function([x, *symbols.values()], density, mode=mode, on_unused_input="ignore")
+    for theta in (case.theta, legal_theta(case.block, case.rng)):
+        found = case.block.log_density(case.x, theta)
+        close(found, program(case.x, *theta.values()), "log_density against PyMC's", 1e-8)
+
+
+@law
+def separable_density_is_a_product(case: Case) -> None:
+    """A family that calls itself separable has the sum of its columns' log densities."""
+    if not case.block.separable:
+        return
+    total = np.zeros(case.R.shape)
+    for j, column in enumerate(case.block.columns):
+        one = type(case.block)(column, **case.block.option_values())
+        theta = {q.name: case.theta[q.name][(slice(None), *(slice(j, j + 1),) * len(q.axes))] for q in case.parameters}
+        total += one.log_density(case.x[:, j : j + 1], theta)
+    close(case.block.log_density(case.x, case.theta), total, "the density of all columns")
+
+
+@law
+def score_is_the_slope_of_the_density(case: Case) -> None:
+    """`score`, from the statistics alone, equals central differences of sum R log f in free coordinates."""
+    slope = case.block.score(case.block.statistics(case.x, case.R, case.theta), case.theta)
+    for q in case.parameters:
+        found = q.domain.pullback(case.theta[q.name], slope[q.name])
+        expected = np.zeros_like(found)
+        for index, sides in moved(case.theta, q):
+            up, down = (float(np.sum(case.R * case.block.log_density(case.x, side))) for side in sides)
+            expected[index] = (up - down) / (2 * STEP)
+        close(found, expected, f"the score in {q.name}", 1e-5)
+
+
+@law
+def statistics_add_over_rows(case: Case) -> None:
+    """Statistics of all rows are those of two blocks of rows, added."""
+    cut = len(case.x) // 3
+    whole, first, second = (
+        case.block.statistics(case.x[part], case.R[part], case.theta)
+        for part in (slice(None), slice(cut), slice(cut, None))
+    )
+    each_close(whole, {name: first[name] + second[name] for name in first}, "statistics")
+
+
+@law
+def weights_count_rows(case: Case) -> None:
+    """Weight 2 is the row twice and weight 0 its absence, in the statistics and in the default prior."""
+    x, R, theta = case.x, case.R, case.theta
+    v = np.resize([2.0, 0.0, 1.0, 1.0], len(x))
+    rows = np.repeat(np.arange(len(x)), v.astype(int))
+    weighted = case.block.statistics(x, R * v[:, None], theta)
+    each_close(weighted, case.block.statistics(x[rows], R[rows], theta), "statistics of weighted rows")
+    v = np.maximum(v, 1.0)
+    rows = np.repeat(np.arange(len(x)), v.astype(int))
+    partition = np.eye(2)[case.z]
+    priors = [case.block.resolve(x, v, partition), case.block.resolve(x[rows], np.ones(len(rows)), partition[rows])]
+    for found, expected in zip(*(_prior_numbers(block) for block in priors), strict=True):
+        each_close(found, expected, "the default prior of weighted rows")
+
+
+def _prior_numbers(block: Family) -> list[Theta]:
+    shapes = {q.name: q.shape(len(block.columns)) for q in block.parameters}
+    return [dict(prior.numbers(shapes[names[0]], "")) for _, prior, names in block.prior_terms()]

@@ -1,0 +1,85 @@
+"""The cross-check on real data: it agrees where it should."""
+
+import numpy as np
+import pytest
+
+import mixtures as mx
+from mixtures.crosscheck.outcome import CheckStatus
+
+ITEMS = ("item1", "item2", "item3", "item4", "item5")
+
+
+def test_old_faithful_agrees(agreeing):
+    assert agreeing.verdict.word == "agree", agreeing.summary()
+    assert all(check.status is not CheckStatus.FAIL for check in agreeing.checks)
+
+
+def test_the_table_has_a_row_per_scalar_parameter_and_the_columns_that_the_design_names(agreeing):
+    assert list(agreeing.table.columns) == [
+        "component",
+        "mle",
+        "se",
+        "map",
+        "mean",
+        "sd",
+        "lower",
+        "upper",
+        "mcse",
+        "ess",
+        "rhat",
+        "z",
+    ]
+    assert len(agreeing.table) == 2 + 4 + 6
+    assert agreeing.table.loc["mean[0, waiting]", "mle"] == pytest.approx(54.47852, abs=1e-5)
+    assert np.all(agreeing.table["rhat"] < 1.01)
+
+
+def test_standard_errors_and_posterior_sds_are_of_one_size(agreeing):
+    ratio = agreeing.table["se"] / agreeing.table["sd"]
+    assert ratio.between(0.75, 1.3).all()
+
+
+def test_the_density_identity_holds_at_all_kinds_of_points(agreeing):
+    numbers = agreeing["density identity"].numbers
+    assert numbers["points"] == 2 + 10 + 10 + 5
+    assert max(numbers["rows, NumPy"], numbers["rows, Op"], numbers["log prior"]) <= 1e-8
+
+
+def test_the_summary_leads_with_the_verdict_and_names_every_check(agreeing):
+    text = agreeing.summary()
+    assert text.startswith("verdict: agree")
+    assert all(check.name in text for check in agreeing.checks)
+    assert "<pre" in agreeing._repr_html_()
+
+
+def test_the_same_seed_gives_the_same_cross_check(old_faithful, two_components):
+    runs = [
+        mx.cross_check(two_components, old_faithful, rng=5, draws=30, tune=60, chains=2, starts=3) for _ in range(2)
+    ]
+    np.testing.assert_array_equal(runs[0].table.to_numpy(), runs[1].table.to_numpy())
+
+
+def test_a_cross_check_from_parts_equals_its_parts(agreeing, old_faithful, two_components):
+    again = mx.cross_check(two_components, old_faithful, fit=agreeing.mle, posterior=agreeing.posterior, rng=1)
+    assert again.mle is agreeing.mle
+    assert again.posterior is agreeing.posterior
+    assert again.verdict.word == "agree"
+
+
+@pytest.mark.slow
+def test_lsat6_agrees_from_patterns_with_counts():
+    spec = mx.Mixture(mx.Bernoulli(*ITEMS), n_components=2)
+    found = mx.cross_check(spec, mx.load_dataset("lsat6"), sample_weight="count", rng=1)
+    assert found.verdict.word == "agree", found.summary()
+
+
+def test_components_30_sds_apart_agree_under_the_default_prior_and_differ_by_the_prior_under_fraley_and_raftery():
+    rng = np.random.default_rng(0)
+    data = {"x": np.concatenate([rng.normal(0, 1, 60), rng.normal(30, 1, 60)])}
+    kind = dict(rng=1, draws=500, tune=500)
+    default = mx.cross_check(mx.Mixture(mx.Gaussian("x"), 2), data, **kind)
+    assert default.verdict.word == "agree", default.summary()
+    pulled = mx.cross_check(mx.Mixture(mx.Gaussian("x", prior=mx.FraleyRaftery()), 2), data, **kind)
+    assert pulled.verdict.word == "differ"
+    assert pulled.verdict.deciding[0] == "prior pull"
+    assert "prior pulls covariance" in pulled.verdict.sentence
