@@ -1,7 +1,7 @@
 """The sets that parameters live in: what is legal, and free coordinates without constraints.
 
-A domain works on arrays with a leading component axis, `value (J, *shape)`, and maps each component's value to a row of free
-coordinates `(J, m)`. Gradients with respect to a symmetric matrix are symmetric: `d f = sum_ij G_ij d Sigma_ij`.
+A domain works on arrays with a leading component axis, `value (J, *shape)`, and maps each component's value to a row of
+free coordinates `(J, m)`. Gradients with respect to a symmetric matrix are symmetric: `d f = sum_ij G_ij d Sigma_ij`.
 """
 
 from __future__ import annotations
@@ -168,7 +168,10 @@ class UnitInterval(Domain):
 
 @dataclass(frozen=True)
 class Simplex(Domain):
-    """Positive shares that sum to one, (1, K); free as log ratios to the last share (shares of zero are left out by the caller)."""
+    """Positive shares that sum to one, (1, K); free as log ratios to the last share.
+
+    Shares of zero are left out by the caller.
+    """
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.full(shape, 1.0 / shape[-1])
@@ -207,7 +210,8 @@ class Covariance(Domain):
 
     References
     ----------
-    Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and Computing 6.
+    Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and
+    Computing 6.
     """
 
     structure: str = "full"
@@ -223,9 +227,12 @@ class Covariance(Domain):
         matrix = np.atleast_2d(value)
         if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0.0):
             return "must be symmetric"
-        eigenvalues = np.linalg.eigvalsh(matrix)
-        if eigenvalues[0] <= 0:
-            return f"must be positive definite (its smallest eigenvalue is {eigenvalues[0]:.3g})"
+        variances = np.diag(matrix)
+        if np.any(variances <= 0):
+            return f"must be positive definite (it has {variances.min():.3g} on its diagonal)"
+        smallest = np.linalg.eigvalsh(matrix / np.sqrt(np.outer(variances, variances)))[0]  # whatever the units
+        if smallest <= 0:
+            return f"must be positive definite (as correlations, its smallest eigenvalue is {smallest:.3g})"
         off = matrix - np.diag(np.diag(matrix))
         if self.structure != "full" and np.any(off != 0):
             return f"must be diagonal because structure={self.structure!r}"
@@ -246,7 +253,7 @@ class Covariance(Domain):
         if self.structure == "diagonal":
             return 0.5 * np.log(np.diagonal(value, axis1=1, axis2=2))
         rows, columns = np.tril_indices(d)
-        factor = np.linalg.cholesky(value)
+        factor = np.asarray(np.linalg.cholesky(value), dtype=np.float64)
         factor[:, range(d), range(d)] = np.log(factor[:, range(d), range(d)])
         return factor[:, rows, columns]
 
@@ -300,7 +307,9 @@ def check_fixed(parameter: Parameter, value: Array, where: str) -> None:
     """Refuse a fixed value outside the parameter's domain, naming the slot."""
     problem = parameter.domain.problem(value)
     if problem:
-        raise SpecError(f"{where}: {parameter.name} {problem}; found {np.array2string(np.asarray(value), precision=6)}.")
+        raise SpecError(
+            f"{where}: {parameter.name} {problem}; found {np.array2string(np.asarray(value), precision=6)}."
+        )
 
 
 def labels(names: Sequence[str], index: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
 """Priors: densities on the parameters that a statistician names, never on a factor or a logarithm of them.
 
-Every prior turns into *numbers*: a dict of arrays with a leading component axis, all in the units of the data or all standardised. The
-densities here are the EM program's; the PyMC program builds its own from the same numbers.
+Every prior turns into *numbers*: a dict of arrays with a leading component axis, all in the units of the data or all
+standardised. The densities here are the EM program's; the PyMC program builds its own from the same numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _is_finite(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Prior:
-    """Interface of priors. Fields are numbers, nested tuples of numbers, or None for the default resolved against data."""
+    """Interface of priors. Fields are numbers, nested tuples of numbers, or None for what is resolved against data."""
 
     domain: ClassVar[type[Domain] | None] = None
     """The domain a one-slot prior belongs to; None for a joint prior, which goes in `prior=`."""
@@ -51,7 +51,9 @@ class Prior:
             except (TypeError, ValueError, OverflowError):
                 value = np.nan
             if (value is None and field.default is not None) or (value is not None and not _is_finite(value)):
-                raise SpecError(f"{type(self).__name__}({field.name}={given!r}): expected a number or an array of finite numbers.")
+                raise SpecError(
+                    f"{type(self).__name__}({field.name}={given!r}): expected a number or an array of finite numbers."
+                )
             object.__setattr__(self, field.name, value)
         self.check()
 
@@ -82,15 +84,21 @@ class Prior:
         """The numbers of the same prior for columns (x - center) / scale."""
         return dict(numbers)
 
-    def log_density(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> Array:
-        """Log density with its constants, (J,): parameters `values` (J, ...), counted only where `owners` (J,) holds."""
+    def log_density(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> Array:
+        """Log density (J,) with its constants of parameters `values` (J, ...), counted where `owners` (J,) holds."""
         raise NotImplementedError
 
-    def gradient(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> list[Array]:
+    def gradient(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> list[Array]:
         """Derivative of the summed log density with respect to each of `values`, same shapes."""
         raise NotImplementedError
 
-    def draw(self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> list[Array]:
+    def draw(
+        self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[Array]:
         """One draw of each parameter, (J, ...); components of one group get the same value."""
         raise NotImplementedError
 
@@ -101,7 +109,9 @@ class Prior:
 
 def _refuse_unless_positive(prior: str, name: str, value: Any) -> None:
     if value is not None and not (np.ndim(value) == 0 and value > 0):
-        raise SpecError(f"{prior}: {name} must be one number greater than 0, or the posterior is improper; found {_plain(value)}.")
+        raise SpecError(
+            f"{prior}: {name} must be one number greater than 0, or the posterior is improper; found {_plain(value)}."
+        )
 
 
 def _plain(value: Any) -> str:
@@ -117,7 +127,10 @@ class _EachEntry(Prior):
         for field in fields(self):
             found = np.shape(getattr(self, field.name))
             if found not in ((), shape):
-                raise SpecError(f"{where}: {type(self).__name__} has {field.name} of shape {found}; one number or an array of shape {shape} is needed.")
+                raise SpecError(
+                    f"{where}: {type(self).__name__} has {field.name} of shape {found}; one number or an array of "
+                    f"shape {shape} is needed."
+                )
 
     def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
         self.fit_shape(shape, where)
@@ -128,7 +141,10 @@ class _EachEntry(Prior):
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None and not np.all(np.asarray(value) > 0):
-                raise SpecError(f"{type(self).__name__}: {field.name} must be greater than 0, or the prior is improper; found {_plain(value)}.")
+                raise SpecError(
+                    f"{type(self).__name__}: {field.name} must be greater than 0, or the prior is improper; found "
+                    f"{_plain(value)}."
+                )
 
     def _each(self, value: Array, numbers: Numbers) -> Array:
         raise NotImplementedError
@@ -139,15 +155,21 @@ class _EachEntry(Prior):
     def _sample(self, numbers: Numbers, rng: np.random.Generator) -> Array:
         raise NotImplementedError
 
-    def log_density(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> Array:
+    def log_density(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> Array:
         each = self._each(values[0], numbers).reshape(len(values[0]), -1).sum(axis=1)
         return np.where(owners[0], each, 0.0)
 
-    def gradient(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> list[Array]:
+    def gradient(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> list[Array]:
         keep = owners[0].reshape(-1, *(1,) * (values[0].ndim - 1))
         return [np.where(keep, self._slope(values[0], numbers), 0.0)]
 
-    def draw(self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> list[Array]:
+    def draw(
+        self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[Array]:
         return [self._sample(numbers, rng)[_owner_of(groups[0])]]
 
 
@@ -229,7 +251,11 @@ class Gamma(_EachEntry):
     domain: ClassVar[type[Domain] | None] = Positive
 
     def __repr__(self) -> str:
-        return f"Gamma(shape={_plain(self.shape)}, rate={_plain(self.rate)})" if self.rate is not None else f"Gamma(shape={_plain(self.shape)})"
+        return (
+            f"Gamma(shape={_plain(self.shape)}, rate={_plain(self.rate)})"
+            if self.rate is not None
+            else f"Gamma(shape={_plain(self.shape)})"
+        )
 
     def resolve(self, x: Array, v: Array) -> Prior:
         if self.rate is not None:
@@ -281,7 +307,9 @@ class Dirichlet(_EachEntry):
     def __repr__(self) -> str:
         return f"Dirichlet({_plain(self.alpha)})"
 
-    def log_density(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> Array:
+    def log_density(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> Array:
         from scipy.special import gammaln, xlogy
 
         alpha = numbers["alpha"]
@@ -292,7 +320,9 @@ class Dirichlet(_EachEntry):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(a == 0, 0.0, a / value)
 
-    def draw(self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> list[Array]:
+    def draw(
+        self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[Array]:
         return [rng.dirichlet(numbers["alpha"][0])[None]]
 
     def mode_problem(self, numbers: Numbers) -> str | None:
@@ -304,8 +334,9 @@ class Dirichlet(_EachEntry):
 class NormalInverseWishart(Prior):
     """Joint prior on a Gaussian block's means and covariances.
 
-    Full structure: Sigma_k ~ IW(nu, Lambda) and mean_k given Sigma_k ~ N(m, Sigma_k / kappa). Diagonal: variance_kj ~ IG(nu / 2, Lambda_jj / 2)
-    and mean_kj ~ N(m_j, variance_kj / kappa). Spherical: variance_k ~ IG(nu / 2, tr Lambda / (2 d)). Tied: one covariance, K means given it.
+    Full structure: Sigma_k ~ IW(nu, Lambda) and mean_k given Sigma_k ~ N(m, Sigma_k / kappa). Diagonal: variance_kj ~
+    IG(nu / 2, Lambda_jj / 2) and mean_kj ~ N(m_j, variance_kj / kappa). Spherical: variance_k ~ IG(nu / 2,
+    tr Lambda / (2 d)). Tied: one covariance, K means given it.
 
     Parameters
     ----------
@@ -330,7 +361,8 @@ class NormalInverseWishart(Prior):
 
     References
     ----------
-    Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation, Journal of Classification 24, 155-181.
+    Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation, Journal of Classification 24,
+    155-181.
     """
 
     mean: Any = None
@@ -345,47 +377,77 @@ class NormalInverseWishart(Prior):
     def fit_shape(self, shape: tuple[int, ...], where: str) -> None:
         d = shape[0]
         if np.shape(self.mean) not in ((), (d,)):
-            raise SpecError(f"{where}: NormalInverseWishart has mean of shape {np.shape(self.mean)}; shape ({d},) is needed, one number per column.")
+            raise SpecError(
+                f"{where}: NormalInverseWishart has mean of shape {np.shape(self.mean)}; shape ({d},) is needed, one "
+                "number per column."
+            )
         if self.nu is not None and self.nu <= d - 1:
-            raise SpecError(f"{where}: NormalInverseWishart needs nu > d - 1 = {d - 1} for {d} columns, or the posterior is improper; found nu = {self.nu:g}.")
+            raise SpecError(
+                f"{where}: NormalInverseWishart needs nu > d - 1 = {d - 1} for {d} columns, or the posterior is "
+                f"improper; found nu = {self.nu:g}."
+            )
         if self.scale_matrix is None:
             return
         matrix = np.atleast_2d(self.scale_matrix)
         if matrix.shape != (d, d):
-            raise SpecError(f"{where}: NormalInverseWishart has scale_matrix of shape {np.shape(self.scale_matrix)}; shape ({d}, {d}) is needed.")
+            raise SpecError(
+                f"{where}: NormalInverseWishart has scale_matrix of shape {np.shape(self.scale_matrix)}; shape ({d}, "
+                f"{d}) is needed."
+            )
         problem = Covariance().problem(matrix)
         if problem:
-            raise SpecError(f"{where}: the scale_matrix of NormalInverseWishart {problem}; found {_plain(self.scale_matrix)}.")
+            raise SpecError(
+                f"{where}: the scale_matrix of NormalInverseWishart {problem}; found {_plain(self.scale_matrix)}."
+            )
 
     def numbers(self, shape: tuple[int, ...], where: str) -> dict[str, Array]:
         self.fit_shape(shape, where)
         mean = np.broadcast_to(np.asarray(self.mean, dtype=np.float64), shape).copy()
         matrix = np.array(self.scale_matrix, dtype=np.float64, ndmin=2)
-        return {"mean": mean, "kappa": np.asarray(float(self.kappa)), "nu": np.asarray(float(self.nu)), "scale_matrix": matrix}
+        return {
+            "mean": mean,
+            "kappa": np.asarray(float(self.kappa)),
+            "nu": np.asarray(float(self.nu)),
+            "scale_matrix": matrix,
+        }
 
     def to_standard(self, numbers: Numbers, center: Array, scale: Array) -> dict[str, Array]:
-        return {**numbers, "mean": (numbers["mean"] - center) / scale, "scale_matrix": numbers["scale_matrix"] / np.multiply.outer(scale, scale)}
+        return {
+            **numbers,
+            "mean": (numbers["mean"] - center) / scale,
+            "scale_matrix": numbers["scale_matrix"] / np.multiply.outer(scale, scale),
+        }
 
-    def log_density(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> Array:
+    def log_density(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> Array:
         from scipy.special import gammaln, multigammaln
 
         mean, sigma = values
         d = mean.shape[1]
         kappa, nu, matrix, gap = numbers["kappa"], numbers["nu"], numbers["scale_matrix"], mean - numbers["mean"]
         log_det, precision = _log_det_and_inverse(sigma)
-        on_mean = 0.5 * (d * np.log(kappa / (2 * np.pi)) - log_det - kappa * np.einsum("ji,jik,jk->j", gap, precision, gap))
+        on_mean = 0.5 * (
+            d * np.log(kappa / (2 * np.pi)) - log_det - kappa * np.einsum("ji,jik,jk->j", gap, precision, gap)
+        )
         structure = domains[1].structure  # type: ignore[attr-defined]
         if structure == "full":
             prior_log_det = np.linalg.slogdet(matrix)[1]
-            constant = 0.5 * nu * prior_log_det - 0.5 * nu * d * np.log(2.0) - np.array([multigammaln(0.5 * v, d) for v in nu])
+            constant = (
+                0.5 * nu * prior_log_det - 0.5 * nu * d * np.log(2.0) - np.array([multigammaln(0.5 * v, d) for v in nu])
+            )
             on_sigma = constant - 0.5 * (nu + d + 1) * log_det - 0.5 * np.einsum("jik,jki->j", matrix, precision)
         else:
             beta, variance = _inverse_gamma_numbers(structure, matrix, sigma)
             alpha = 0.5 * nu[:, None]
-            on_sigma = (alpha * np.log(beta) - gammaln(alpha) - (alpha + 1) * np.log(variance) - beta / variance).sum(axis=1)
+            on_sigma = (alpha * np.log(beta) - gammaln(alpha) - (alpha + 1) * np.log(variance) - beta / variance).sum(
+                axis=1
+            )
         return np.where(owners[0], on_mean, 0.0) + np.where(owners[1], on_sigma, 0.0)
 
-    def gradient(self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]) -> list[Array]:
+    def gradient(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> list[Array]:
         mean, sigma = values
         d = mean.shape[1]
         kappa, nu, matrix, gap = numbers["kappa"], numbers["nu"], numbers["scale_matrix"], mean - numbers["mean"]
@@ -404,7 +466,9 @@ class NormalInverseWishart(Prior):
         total = np.where(owners[0][:, None, None], from_mean, 0.0) + np.where(own_sigma, by_sigma, 0.0)
         return [np.where(own_mean, by_mean, 0.0), total]
 
-    def draw(self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> list[Array]:
+    def draw(
+        self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[Array]:
         from scipy.stats import invwishart
 
         count, d = numbers["mean"].shape
@@ -430,7 +494,7 @@ def _log_det_and_inverse(sigma: Array) -> tuple[Array, Array]:
 
 
 def _inverse_gamma_numbers(structure: str, matrix: Array, sigma: Array) -> tuple[Array, Array]:
-    """Half the prior scatter, and the variances, that the inverse gamma prior of a structure is about: (J, d) or (J, 1)."""
+    """Half the prior scatter, and the variances, that a structure's inverse gamma is about: (J, d) or (J, 1)."""
     diagonal, variance = np.diagonal(matrix, axis1=1, axis2=2), np.diagonal(sigma, axis1=1, axis2=2)
     if structure == "diagonal":
         return 0.5 * diagonal, variance
@@ -443,9 +507,10 @@ def _diagonal_matrices(values: Array) -> Array:
 
 @dataclass(frozen=True, repr=False)
 class FraleyRaftery(Prior):
-    """The data-dependent Normal-inverse-Wishart of Fraley & Raftery: m the data mean, kappa = 0.01, nu = d + 2, Lambda = S / K^(2/d).
+    """The data-dependent Normal-inverse-Wishart of Fraley & Raftery.
 
-    It doubles the variances when components lie far apart compared with their width; the default prior of `Gaussian` avoids that.
+    m is the data mean, kappa = 0.01, nu = d + 2, Lambda = S / K^(2/d). It doubles the variances when components lie far
+    apart compared with their width; the default prior of `Gaussian` avoids that.
 
     Examples
     --------
@@ -454,7 +519,8 @@ class FraleyRaftery(Prior):
 
     References
     ----------
-    Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation, Journal of Classification 24, 155-181.
+    Fraley & Raftery (2007), Bayesian regularization for normal mixture estimation, Journal of Classification 24,
+    155-181.
     """
 
     kappa: Any = 0.01

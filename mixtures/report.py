@@ -116,6 +116,6 @@ def _table(table: pd.DataFrame) -> str:
     shown = [name for name in _HEADINGS if name in table]
     lines = ["<table>", "<tr><th>parameter</th>" + "".join(f"<th>{_HEADINGS[name]}</th>" for name in shown) + "</tr>"]
     for label, row in table.iterrows():
-        cells = "".join(f"<td>{number(row[name])}</td>" for name in shown)
+        cells = "".join(f"<td>{number(row[name], 4)}</td>" for name in shown)
         lines.append(f'<tr><td class="text">{html.escape(str(label))}</td>{cells}</tr>')
     return "\n".join([*lines, "</table>"])

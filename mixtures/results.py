@@ -16,7 +16,7 @@ from .em.program import Params, Program
 from .em.run import NEARLY_SINGULAR, Optimum, Search, search
 from .em.status import Status
 from .errors import FitError, MixtureWarning, SpecError
-from .families.base import Array
+from .families.base import Array, DegenerateComponentError
 from .rng import RNGLike, as_generator
 from .spec import Mixture
 
@@ -261,17 +261,37 @@ def fit(
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
     program = Program(resolved, rows, estimate)
-    begin = starts if isinstance(starts, int) else [program.to_standard(_given(resolved, p)) for p in starts]
-    if (isinstance(begin, int) and begin < 1) or (not isinstance(begin, int) and not begin):
-        raise SpecError(f"starts={starts!r}: at least one start is needed.")
     found = search(
-        program, as_method(method), starts=begin, rng=as_generator(rng), threshold=threshold, progress=progress
+        program,
+        as_method(method),
+        starts=_parse_starts(program, starts),
+        rng=as_generator(rng),
+        threshold=threshold,
+        progress=progress,
     )
     return _result(spec, program, as_method(method), found, threshold)
 
 
+def _parse_starts(program: Program, starts: Any) -> int | list[Params]:
+    """The number of starts, or the given ones in standardised coordinates."""
+    if isinstance(starts, int | np.integer) and not isinstance(starts, bool) and starts >= 1:
+        return int(starts)
+    if isinstance(starts, Iterable) and not isinstance(starts, str | Mapping):
+        given = [program.to_standard(_given(program.spec, p)) for p in starts]
+        for i, p in enumerate(given):
+            bad = np.flatnonzero(~np.isfinite(program.row_log_likelihood(p)))
+            if len(bad):
+                row = program.rows.row_name(int(bad[0]))
+                raise SpecError(f"starts[{i}] gives density 0 to {row} ({len(bad)} such rows): EM cannot leave it.")
+        if given:
+            return given
+    raise SpecError(
+        f"starts={starts!r}: a number of starts >= 1 or a list of parameters (mappings of arrays) is needed."
+    )
+
+
 def _given(spec: Mixture, p: Mapping[str, Any]) -> Params:
-    return (p if isinstance(p, Parameters) else Parameters(spec, p)).params()
+    return Parameters(spec, p).params()
 
 
 def _result(spec: Mixture, program: Program, method: Method, found: Search, threshold: float) -> EMFit:
@@ -313,9 +333,10 @@ def _result(spec: Mixture, program: Program, method: Method, found: Search, thre
 
 def _log_likelihood(program: Program, optimum: Optimum) -> float:
     """The mixture's log-likelihood, which hard EM does not maximise, in standardised units."""
-    if np.isfinite(optimum.evaluation.log_likelihood) and optimum.objective == optimum.evaluation.objective:
+    try:
         return program.evaluate(optimum.p).log_likelihood
-    return optimum.evaluation.log_likelihood
+    except (DegenerateComponentError, np.linalg.LinAlgError):
+        return optimum.evaluation.log_likelihood
 
 
 def _record(program: Program, optimum: Optimum) -> OptimumRecord:
@@ -327,7 +348,7 @@ def _record(program: Program, optimum: Optimum) -> OptimumRecord:
     )
     return OptimumRecord(
         kind=optimum.kind,
-        log_likelihood=optimum.evaluation.log_likelihood - program.log_scale,
+        log_likelihood=_log_likelihood(program, optimum) - program.log_scale,
         objective=objective,
         count=optimum.count,
         point=Parameters.of(program.spec, program.to_data(optimum.p)),

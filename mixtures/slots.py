@@ -103,7 +103,8 @@ def parse_slot(value: Any, where: str) -> Slot:
         nested = _to_tuples(value)
     except (TypeError, OverflowError):
         raise SpecError(
-            f"{where}: a slot takes nothing (free), a number or an array (fixed; Free() inside for parts), a prior, or Shared(); found {value!r}."
+            f"{where}: a slot takes nothing (free), a number or an array (fixed; Free() inside for parts), a prior, "
+            f"or Shared(); found {value!r}."
         ) from None
     if any(leaf != leaf for leaf in _leaves(nested)):
         raise SpecError(f"{where}: found NaN in {value!r}; an entry that is to be estimated is written Free().")

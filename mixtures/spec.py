@@ -27,8 +27,8 @@ WEIGHTS = Parameter("weights", Simplex(), ("component",))
 class Group:
     """The components that form one array: blocks of the same family, columns, name and options, one per component.
 
-    `components` are their indices among all K, `columns` the indices of their columns among all columns of the specification, and `names` the
-    public name of each parameter.
+    `components` are their indices among all K, `columns` the indices of their columns among all columns of the
+    specification, and `names` the public name of each parameter.
     """
 
     blocks: tuple[Family, ...]
@@ -91,7 +91,13 @@ class Mixture:
     components: tuple[Product, ...]
     weights: Slot
 
-    def __init__(self, components: Family | Product | Sequence[Family | Product], n_components: int | None = None, *, weights: Any = None) -> None:
+    def __init__(
+        self,
+        components: Family | Product | Sequence[Family | Product],
+        n_components: int | None = None,
+        *,
+        weights: Any = None,
+    ) -> None:
         self.__dict__["components"] = _parse_components(components, n_components)
         self.__dict__["weights"] = _parse_weights(weights, len(self.components))
         self._check()
@@ -106,10 +112,13 @@ class Mixture:
             for public in group.names.values():
                 if public in seen:
                     family = type(group.family).__name__
-                    raise SpecError(f"Two blocks would both call a parameter {public!r}. Name the blocks: {family}(..., name='size').")
+                    raise SpecError(
+                        f"Two blocks would both call a parameter {public!r}. Name the blocks: {family}(..., "
+                        "name='size')."
+                    )
                 seen.add(public)
 
-    # -- what it is -------------------------------------------------------------------------------------------------------------------------
+    # -- what it is --------------------------------------------------------------------------------
 
     @property
     def n_components(self) -> int:
@@ -135,9 +144,19 @@ class Mixture:
         groups = []
         for found in members.values():
             family = found[0][1]
-            names = {p.name: p.name if counts[p.name] == 1 else f"{family.block_name}_{p.name}" for p in family.parameters}
+            names = {
+                p.name: p.name if counts[p.name] == 1 else f"{family.block_name}_{p.name}" for p in family.parameters
+            }
             columns = tuple(self.columns.index(column) for column in family.columns)
-            groups.append(Group(tuple(b for _, b in found), tuple(k for k, _ in found), columns, names, len(found) == self.n_components))
+            groups.append(
+                Group(
+                    tuple(b for _, b in found),
+                    tuple(k for k, _ in found),
+                    columns,
+                    names,
+                    len(found) == self.n_components,
+                )
+            )
         return tuple(groups)
 
     @cached_property
@@ -172,7 +191,9 @@ class Mixture:
         """The first free, unshared scalar of the first block: its group, parameter and index."""
         for group in self.groups:
             for parameter in group.family.parameters:
-                if not isinstance(inner_slot(group.family.slots[parameter.name]), Fixed) and not group.family.is_shared(parameter.name):
+                if not isinstance(inner_slot(group.family.slots[parameter.name]), Fixed) and not group.family.is_shared(
+                    parameter.name
+                ):
                     return group, parameter.name, parameter.domain.entries(parameter.shape(len(group.columns)))[0]
         return None
 
@@ -194,7 +215,7 @@ class Mixture:
             parts.append(f"weights={self.weights!r}")
         return f"Mixture({', '.join(parts)})"
 
-    # -- against data -----------------------------------------------------------------------------------------------------------------------
+    # -- against data ------------------------------------------------------------------------------
 
     def rows(self, data: Any, *, sample_weight: Any = None) -> Rows:
         """The rows of the specification's columns, checked against every family.
@@ -273,9 +294,12 @@ class Mixture:
                     if problem:
                         raise UnsupportedError(f"Component {component}, {block!r}: {problem}")
             if not group.covers_all:
-                raise UnsupportedError(f"{group.family!r} is the block of some components only: components of different families or structures are not supported yet.")
+                raise UnsupportedError(
+                    f"{group.family!r} is the block of some components only: components of different families or "
+                    "structures are not supported yet."
+                )
 
-    # -- text form --------------------------------------------------------------------------------------------------------------------------
+    # -- text form ---------------------------------------------------------------------------------
 
     def to_toml(self) -> str:
         """The specification as TOML text (schema 1)."""
@@ -323,12 +347,21 @@ def _parse_components(components: Any, n_components: int | None) -> tuple[Produc
             raise SpecError(f"Mixture: a template needs n_components, an integer >= 1; found {n_components!r}.")
         components = [components] * int(n_components)
     elif not isinstance(components, list | tuple) or not components:
-        raise SpecError(f"Mixture: takes a block, a product of blocks, or a list with one of them per component; found {components!r}.")
+        raise SpecError(
+            "Mixture: takes a block, a product of blocks, or a list with one of them per component; found "
+            f"{components!r}."
+        )
     elif n_components is not None and n_components != len(components):
-        raise SpecError(f"Mixture: n_components={n_components} but the list has {len(components)} components. Leave n_components out.")
+        raise SpecError(
+            f"Mixture: n_components={n_components} but the list has {len(components)} components. Leave n_components "
+            "out."
+        )
     for k, component in enumerate(components):
         if not isinstance(component, Family | Product):
-            raise SpecError(f"Mixture: component {k} is {component!r}; a block such as Gaussian('x') or a product of blocks is needed.")
+            raise SpecError(
+                f"Mixture: component {k} is {component!r}; a block such as Gaussian('x') or a product of blocks is "
+                "needed."
+            )
     return tuple(item if isinstance(item, Product) else Product((item,)) for item in components)
 
 
@@ -344,7 +377,9 @@ def _parse_weights(weights: Any, n_components: int) -> Slot:
         slot.numbers((n_components,), "Mixture(weights=...)")
     elif isinstance(slot, Fixed):
         if not slot.is_whole:
-            raise UnsupportedError("Mixture: weights that are fixed in part are not supported yet; fix all of them or none.")
+            raise UnsupportedError(
+                "Mixture: weights that are fixed in part are not supported yet; fix all of them or none."
+            )
         value = slot.array
         if value.shape != (n_components,):
             raise SpecError(f"Mixture: weights have shape {value.shape}; {n_components} numbers are needed.")
@@ -352,7 +387,9 @@ def _parse_weights(weights: Any, n_components: int) -> Slot:
         if problem:
             raise SpecError(f"Mixture: weights {problem}; found {slot!r}.")
     elif not isinstance(slot, Free):
-        raise SpecError(f"Mixture: weights cannot be {slot!r}; legal are None, Dirichlet(...), 'equal' or fixed numbers.")
+        raise SpecError(
+            f"Mixture: weights cannot be {slot!r}; legal are None, Dirichlet(...), 'equal' or fixed numbers."
+        )
     return slot
 
 
@@ -362,12 +399,17 @@ def _check_columns(products: tuple[Product, ...]) -> None:
         columns = [column for block in product.blocks for column in block.columns]
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
-            raise SpecError(f"Component {k}: column {repeated[0]!r} is in two blocks. A column belongs to one block of a component.")
+            raise SpecError(
+                f"Component {k}: column {repeated[0]!r} is in two blocks. A column belongs to one block of a component."
+            )
         if k == 0:
             first = set(columns)
         elif set(columns) != first:
             differing = sorted(set(columns) ^ first)
-            raise SpecError(f"Component {k} describes other columns than component 0 ({', '.join(map(repr, differing))}). All components need the same columns.")
+            raise SpecError(
+                f"Component {k} describes other columns than component 0 ({', '.join(map(repr, differing))}). All "
+                "components need the same columns."
+            )
 
 
 def _count_distinct(values: Array, enough: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..em.program import CompiledGroup, Params, PriorTerm, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
 from ..spec import Mixture
+from .drawing import drawn_by
 from .op import Part, RowMixture, parts_of, split_thetas
 from .priors import declare
 from .transforms import LogRatios
@@ -191,16 +192,26 @@ def _declare_rows(program: Program, likelihood: str, weights: Any, thetas: list[
             return op(value, v, w, *flat)[0]
         return v * reference_rows(parts, value, w, split_thetas(parts, flat))
 
-    def random(v: Array, weights: Array, *given: Array, rng: np.random.Generator, size: Any = None) -> Array:
-        w, flat = parameters(weights, given[:-1])
-        batch = np.shape(v) if size is None else tuple(int(n) for n in np.atleast_1d(size))
-        drawn = draw_rows(parts, width, w, split_thetas(parts, flat), int(np.prod(batch)), rng)
-        return drawn.reshape(*batch, width)
-
     letters = ["(" + ",".join(f"d{i}{j}" for j in range(len(shape))) + ")" for i, shape in enumerate(shapes)]
     signature = ",".join(["()", "(k)", *letters, "(c)"]) + "->(c)"
     inputs = (row_weight, weights, *arrays, np.zeros(width))
-    pm.CustomDist("y", *inputs, logp=logp, random=random, signature=signature, observed=data, dims=("row", "column"))
+    dist = drawn_by(RowDraws(parts, tuple(shapes), width), 1, lambda v, *_: [v.shape[0]])
+    pm.CustomDist("y", *inputs, logp=logp, dist=dist, signature=signature, observed=data, dims=("row", "column"))
+
+
+@dataclass(frozen=True)
+class RowDraws:
+    """Draws rows (n, width) of a mixture, for parameters that may have extra axes of length one in front."""
+
+    parts: tuple[Part, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    width: int
+
+    def __call__(self, rng: np.random.Generator, batch: tuple[int, ...], v: Array, weights: Array, *given: Array) -> Array:
+        arrays = [np.reshape(a, shape) for a, shape in zip(given[:-1], self.shapes, strict=True)]
+        count = int(np.prod(batch))
+        drawn = draw_rows(self.parts, self.width, np.ravel(weights), split_thetas(self.parts, arrays), count, rng)
+        return drawn.reshape(*batch, self.width)
 
 
 def reference_rows(parts: tuple[Part, ...], x: Any, weights: Any, thetas: list[dict[str, Any]]) -> Any:

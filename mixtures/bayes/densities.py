@@ -21,11 +21,13 @@ from .stack import disconnected, register_object_mode
 __all__ = [
     "CovarianceMap",
     "Density",
+    "LocationMap",
     "SimplexMap",
     "diagonal_density",
     "normal_density",
     "simplex_jacobian",
     "spherical_density",
+    "weighted_sum",
     "wishart_density",
 ]
 
@@ -205,6 +207,25 @@ class SimplexMap(_Map):
         return (shares * (gradient - (shares * gradient).sum(axis=-1, keepdims=True)))[..., :-1]
 
 
+class LocationMap(_Map):
+    """center + scale * coordinates, for locations (..., d)."""
+
+    __props__ = ("center", "scale")
+
+    def __init__(self, center: Sequence[float], scale: Sequence[float]) -> None:
+        self.center, self.scale = (tuple(float(one) for one in value) for value in (center, scale))
+        self.origin, self.units = np.array(self.center), np.array(self.scale)
+
+    def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
+        return free
+
+    def ahead(self, free: Array) -> Array:
+        return self.origin + self.units * free
+
+    def back(self, free: Array, gradient: Array) -> Array:
+        return gradient * self.units
+
+
 def _shares(free: Array) -> Array:
     top = np.maximum(free.max(axis=-1, keepdims=True), 0.0)
     full = np.exp(np.concatenate([free - top, -top], axis=-1))
@@ -218,6 +239,11 @@ def simplex_jacobian(free: Array) -> tuple[Array, Array]:
     """Log Jacobian of `SimplexMap`, the sum of the log weights, with its gradient."""
     shares = _shares(free)
     return np.log(shares).sum(axis=-1), 1.0 - shares.shape[-1] * shares[..., :-1]
+
+
+def weighted_sum(free: Array, power: Array, constant: Array) -> tuple[Array, Array]:
+    """A log Jacobian that is linear in the coordinates (..., m), with its gradient."""
+    return constant + free @ power, np.broadcast_to(power, free.shape)
 
 
 def normal_density(value: Array, covariance: Array, center: Array, kappa: Array) -> tuple[Array, Array, Array]:
@@ -263,5 +289,5 @@ def _inverse_gamma(variance: Array, shape: Array, rate: Array) -> tuple[Array, A
     return -(shape + 1.0) * np.log(variance) - ratio, (ratio - shape - 1.0) / variance
 
 
-for _op_type in (Density, CovarianceMap, SimplexMap, Pullback):
+for _op_type in (Density, CovarianceMap, LocationMap, SimplexMap, Pullback):
     register_object_mode(_op_type)

@@ -141,15 +141,17 @@ class RowMixture(Op):
         columns = [x if part.columns == tuple(range(x.shape[1])) else x[:, part.columns] for part in self.parts]
         joint = log_joint(self.parts, columns, log_weights, thetas)
         value, responsibilities = log_sum_exp(joint)
-        weighted = responsibilities * v[:, None]
-        mass = weighted.sum(axis=0)
-        scores = [np.where(weights > 0, mass / weights, 0.0)]
+        weighted = (responsibilities.T * v).T
+        mass = weighted.T.sum(axis=1)
+        scores = [mass / weights if weights.all() else np.where(weights > 0, mass / weights, 0.0)]
         for part, z, theta in zip(self.parts, columns, thetas, strict=True):
             own = weighted if part.covers_all else weighted[:, part.components]
             score = part.family.score(part.family.statistics(z, own, theta), theta)
             scores += [score[name] for name in part.names]
-        rows = np.where(v > 0, v * value, 0.0)
-        return np.where(np.isnan(rows), -np.inf, rows), scores
+        rows = v * value
+        if not np.isfinite(rows).all():
+            rows = np.where(v > 0, np.where(np.isnan(rows), -np.inf, rows), 0.0)
+        return rows, scores
 
 
 def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Array, thetas: Sequence[Theta]) -> Array:
@@ -158,9 +160,10 @@ def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Arra
     for part, z, theta in zip(parts, columns, thetas, strict=True):
         density = part.family.log_density(z, theta)
         if joint is None:
-            joint = log_weights + density if part.covers_all else np.tile(log_weights, (len(z), 1))
             if part.covers_all:
+                joint = density + log_weights
                 continue
+            joint = np.tile(log_weights, (len(z), 1))
         if part.covers_all:
             joint = joint + density
         else:
@@ -171,11 +174,16 @@ def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Arra
 
 def log_sum_exp(joint: Array) -> tuple[Array, Array]:
     """Row log densities (n,) and responsibilities (n, K) from log(w_k f_k)."""
-    top = joint.max(axis=1)
-    safe = np.where(np.isfinite(top), top, 0.0)
-    ratio = np.exp(joint - safe[:, None])
-    total = ratio.sum(axis=1)
-    return safe + np.log(total), ratio / np.where(total > 0, total, 1.0)[:, None]
+    columns = joint.T  # contiguous as families make it: reductions over components then run along rows
+    top = columns.max(axis=0)
+    if not np.isfinite(top).all():
+        top = np.where(np.isfinite(top), top, 0.0)
+    ratio = np.exp(columns - top)
+    total = ratio.sum(axis=0)
+    value = top + np.log(total)
+    if not total.all():
+        total = np.where(total > 0, total, 1.0)
+    return value, (ratio / total).T
 
 
 register_object_mode(RowMixture)

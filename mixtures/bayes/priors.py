@@ -19,6 +19,7 @@ from ..errors import UnsupportedError
 from ..families.base import Array
 from ..priors import Beta, Dirichlet, Gamma, NormalInverseWishart, Prior
 from .densities import Density, diagonal_density, normal_density, spherical_density, wishart_density
+from .drawing import drawn_by
 from .transforms import LogRatios, Standardised, StandardisedCovariance
 
 __all__ = ["Scope", "covariance_distribution", "declare", "mean_distribution"]
@@ -100,14 +101,11 @@ def mean_distribution() -> Mapping[str, Any]:
     def logp(value: Any, covariance: Any, center: Any, kappa: Any) -> Any:
         return Density(normal_density, 1, 2)(value, *(_unpad(a, value.ndim + n) for a, n in ((covariance, 1), (center, 0), (kappa, -1))))[0]
 
-    def random(covariance: Array, center: Array, kappa: Array, rng: np.random.Generator, size: Any = None) -> Array:
-        noise = rng.standard_normal((*_batch(kappa, covariance, size), center.shape[-1]))
-        return center + np.einsum("...ij,...j->...i", np.linalg.cholesky(covariance), noise) / np.sqrt(kappa)[..., None]
-
     def support_point(rv: Any, size: Any, covariance: Any, center: Any, kappa: Any) -> Any:
         return pt.broadcast_to(center, rv.shape)
 
-    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
+    dist = drawn_by(_draw_means, 1, lambda covariance, center, kappa: _batch_of(kappa, covariance))
+    return {"logp": logp, "dist": dist, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
 
 
 def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, Any]:
@@ -125,13 +123,12 @@ def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, 
             return (_inverse_wishart if structure == "full" else _inverse_gamma)(structure, value, nu, matrix)
         return _constant(structure, nu, matrix) + Density(fast, 2, 1)(value, nu, matrix)[0]
 
-    def random(nu: Array, matrix: Array, rng: np.random.Generator, size: Any = None) -> Array:
-        return _draw_covariances(structure, nu, matrix, _batch(nu, matrix, size), rng)
-
     def support_point(rv: Any, size: Any, nu: Any, matrix: Any) -> Any:
         return pt.broadcast_to(matrix / (nu[..., None, None] + matrix.shape[-1] + 1.0), rv.shape)
 
-    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
+    draw = {"full": _draw_full, "diagonal": _draw_diagonal, "spherical": _draw_spherical}[structure]
+    dist = drawn_by(draw, 2, _batch_of)
+    return {"logp": logp, "dist": dist, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
 
 
 def _unpad(value: Any, ndim: int) -> Any:
@@ -169,23 +166,40 @@ def _constant(structure: str, nu: Any, matrix: Any) -> Any:
     return 0.5 * nu * (log_det - d * np.log(2.0)) - log_gamma
 
 
-def _draw_covariances(structure: str, nu: Array, matrix: Array, batch: tuple[int, ...], rng: np.random.Generator) -> Array:
+# -- drawing ------------------------------------------------------------------------------------------------------------
+
+
+def _batch_of(one: Any, matrix: Any) -> list[Any]:
+    """Batch shape of parameters: a number each, and a matrix each."""
+    return [one.shape[i] for i in range(one.ndim)] if one.ndim else [matrix.shape[i] for i in range(matrix.ndim - 2)]
+
+
+def _draw_means(rng: np.random.Generator, batch: tuple[int, ...], covariance: Array, center: Array, kappa: Array) -> Array:
+    noise = rng.standard_normal((*batch, center.shape[-1]))
+    factor = np.linalg.cholesky(covariance)
+    return center + np.einsum("...ij,...j->...i", factor, noise) / np.sqrt(kappa)[..., None]
+
+
+def _draw_full(rng: np.random.Generator, batch: tuple[int, ...], nu: Array, matrix: Array) -> Array:
     from scipy.stats import invwishart
 
     d = matrix.shape[-1]
     nus, matrices = np.broadcast_to(nu, batch), np.broadcast_to(matrix, (*batch, d, d))
     drawn = np.empty((*batch, d, d))
     for index in np.ndindex(*batch):
-        if structure == "full":
-            drawn[index] = np.reshape(invwishart.rvs(float(nus[index]), matrices[index], random_state=rng), (d, d))
-            continue
-        rate = 0.5 * np.diagonal(matrices[index])
-        rate = rate.mean(keepdims=True) if structure == "spherical" else rate
-        drawn[index] = np.eye(d) * (rate / rng.gamma(0.5 * nus[index], size=rate.shape))
+        drawn[index] = np.reshape(invwishart.rvs(float(nus[index]), matrices[index], random_state=rng), (d, d))
     return drawn
 
 
-def _batch(one: Array, matrix: Array, size: Any) -> tuple[int, ...]:
-    if size is not None:
-        return tuple(int(n) for n in np.atleast_1d(size))
-    return np.broadcast_shapes(np.shape(one), np.shape(matrix)[:-2])
+def _draw_diagonal(rng: np.random.Generator, batch: tuple[int, ...], nu: Array, matrix: Array) -> Array:
+    d = matrix.shape[-1]
+    rate = 0.5 * np.diagonal(matrix, axis1=-2, axis2=-1)
+    variance = rate / rng.gamma(np.broadcast_to(0.5 * nu[..., None], (*batch, d)))
+    return variance[..., None] * np.eye(d)
+
+
+def _draw_spherical(rng: np.random.Generator, batch: tuple[int, ...], nu: Array, matrix: Array) -> Array:
+    d = matrix.shape[-1]
+    rate = 0.5 * np.trace(matrix, axis1=-2, axis2=-1) / d
+    variance = rate / rng.gamma(np.broadcast_to(0.5 * nu, batch))
+    return variance[..., None, None] * np.eye(d)

@@ -145,9 +145,9 @@ def permute(posterior: xr.Dataset, spec: Mixture, permutation: Array) -> xr.Data
         (chain, draw, K).
     """
     found = {name: variable for name, variable in posterior.data_vars.items()}
-    for dim, components in {group.component_dim: group.components for group in spec.groups} | {
-        "component": tuple(range(spec.n_components))
-    }.items():
+    axes = {"component": tuple(range(spec.n_components))}
+    axes |= {group.component_dim: group.components for group in spec.groups}
+    for dim, components in axes.items():
         place = np.full(spec.n_components, -1)
         place[list(components)] = np.arange(len(components))
         order = place[permutation[..., list(components)]]

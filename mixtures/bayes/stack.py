@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytensor
 import xarray as xr
+from pytensor.compile.mode import Mode
 
 __all__ = [
     "HAS_DATATREE",
@@ -18,10 +20,12 @@ __all__ = [
     "disconnected",
     "drop_group",
     "group",
+    "group_names",
     "has_group",
     "load",
     "make_container",
     "register_object_mode",
+    "sampling_mode",
     "save",
     "set_group",
     "versions",
@@ -55,6 +59,11 @@ def register_object_mode(op_type: type) -> None:
     dispatch.numba_funcify.register(op_type)(funcify)
 
 
+def sampling_mode() -> Any:
+    """How densities are compiled for sampling: as Python calls of the few nodes there are, which takes no compiler and no time."""
+    return Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")
+
+
 # -- containers of draws ------------------------------------------------------------------------------------------------
 
 
@@ -64,11 +73,25 @@ def make_container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | 
         tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
         tree.attrs.update(attrs or {})
         return tree
-    from arviz import InferenceData
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*not defined in the InferenceData scheme", category=UserWarning)
-        return InferenceData(attrs=dict(attrs or {}), **groups)
+        return _draws_class()(attrs=dict(attrs or {}), **groups)
+
+
+@cache
+def _draws_class() -> type:
+    """InferenceData that replaces a group instead of refusing, as DataTree does: `pm.compute_log_likelihood` then runs."""
+    from arviz import InferenceData
+
+    class Draws(InferenceData):
+        """ArviZ's InferenceData; adding a group that exists replaces it."""
+
+        def add_groups(self, group_dict: Any = None, *args: Any, **kwargs: Any) -> None:
+            for name in {**(group_dict or {}), **{k: v for k, v in kwargs.items() if isinstance(v, xr.Dataset)}}:
+                drop_group(self, name)
+            super().add_groups(group_dict, *args, **kwargs)
+
+    return Draws
 
 
 def has_group(container: Any, name: str) -> bool:

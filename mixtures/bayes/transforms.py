@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from ..families.base import Array
-from .densities import CovarianceMap, Density, SimplexMap, simplex_jacobian
+from .densities import CovarianceMap, Density, LocationMap, SimplexMap, simplex_jacobian, weighted_sum
 
 __all__ = ["LogRatios", "Standardised", "StandardisedCovariance"]
 
@@ -34,11 +34,11 @@ class Standardised(Transform):
         return (value - self.center) / self.scale
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return self.center + self.scale * value
+        return LocationMap(self.center, self.scale)(value)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        each = pt.zeros_like(value) + np.log(self.scale)
-        return each if self.ndim_supp == 0 else each.sum(axis=-1)
+        batch = value[..., 0] if self.ndim_supp else value
+        return pt.zeros_like(batch) + (np.log(self.scale).sum() if self.ndim_supp else np.log(self.scale))
 
 
 class LogRatios(Transform):
@@ -99,4 +99,4 @@ class StandardisedCovariance(Transform):
         else:
             power = np.full(self.d if self.structure == "diagonal" else 1, 2.0)
             constant = len(power) * np.log(2.0) + 2.0 * log_scale[: len(power)].sum()
-        return constant + (value * power).sum(axis=-1)
+        return Density(weighted_sum, 1, 1)(value, power, constant)[0]

@@ -232,10 +232,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         return _usage(session, error)
     except Exception as error:
-        return session.failure(error)
+        return int(session.failure(error))
     if session.interrupted or code == ExitCode.INTERRUPTED:
         session.say("interrupted.")
-        return ExitCode.INTERRUPTED
+        return int(ExitCode.INTERRUPTED)
     return int(code or 0)
 
 
@@ -243,7 +243,7 @@ def _usage(session: Session, error: TyperException) -> int:
     message = error.format_message()
     if message:
         session.say(f"error: {message.rstrip('.')}. Try 'mixtures --help'.")
-    return ExitCode.BAD_INPUT
+    return int(ExitCode.BAD_INPUT)
 
 
 def main() -> None:

@@ -59,6 +59,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(io.StringIO(text), sep=delimiter, names=header, header=0, index_col=False, low_memory=False)
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: {error}.") from error
+    for name in frame.columns[frame.dtypes.map(pd.api.types.is_string_dtype)]:
+        parsed = pd.to_numeric(frame[name], errors="coerce")
+        if parsed.notna().any():  # then the cell to complain of is the one that is no number
+            frame[name] = frame[name].astype(object).where(parsed.isna(), parsed)
     if len(frame) == len(numbers):
         frame.index = pd.Index([f"line {number}" for number in numbers])
     return frame

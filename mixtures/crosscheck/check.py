@@ -73,7 +73,7 @@ class CrossCheck:
 
     def summary(self) -> str:
         """Verdict, checks and table as text."""
-        from ..text import check_summary
+        from .summary import check_summary
 
         return check_summary(self)
 

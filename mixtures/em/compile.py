@@ -52,7 +52,9 @@ class EMProgram:
 
     def parameters(self, values: Mapping[str, Any]) -> Parameters:
         """Parameters from a mapping of arrays, checked."""
-        return values if isinstance(values, Parameters) else Parameters(self.resolved, values)
+        if isinstance(values, Parameters) and values.specification is self.resolved:
+            return values
+        return Parameters(self.resolved, values)
 
     def _standard(self, p: Mapping[str, Any]) -> Params:
         return self._program.to_standard(self.parameters(p).params())

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import FitError, SpecError
+from ..errors import SpecError
 from ..families.base import DegenerateComponentError
 from .coordinates import Coordinates
 from .program import Assignment, Evaluation, Params, Program, hard_assignment, soft_assignment
@@ -181,5 +181,5 @@ def as_method(method: Method | None) -> Method:
     if method is None:
         return SQUAREM()
     if not isinstance(method, Method):
-        raise FitError(f"method={method!r}: pass a value such as mx.SQUAREM(), mx.EM() or mx.HardEM().")
+        raise SpecError(f"method={method!r}: pass a value such as mx.SQUAREM(), mx.EM() or mx.HardEM().")
     return method

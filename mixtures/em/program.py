@@ -410,8 +410,12 @@ def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = Non
         PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
     )
     x = np.ascontiguousarray((x - center) / scale)
+    layout = {
+        q.name: group.layout[q.name]._replace(fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
+        for q in group.family.parameters
+    }
     return CompiledGroup(
-        group, x, center, scale, group.layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms}
+        group, x, center, scale, layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms}
     )
 
 

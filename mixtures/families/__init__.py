@@ -1,4 +1,4 @@
-"""Families of distributions: one file each; this line of imports and the entry points of other packages are the whole registry."""
+"""Families of distributions: one file each; these imports and the entry points of other packages are the registry."""
 
 from .base import Family, Product
 from .bernoulli import Bernoulli

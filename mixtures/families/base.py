@@ -1,4 +1,4 @@
-"""What a family is: one block of columns, its parameters, and seven formulas. Adding a family is writing one subclass in one file."""
+"""What a family is: one block of columns, its parameters, and seven formulas; one subclass in one file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOINT = "joint"
 
 
 class DegenerateComponentError(ArithmeticError):
-    """A component has no density any more (a covariance without inverse): the engine ends the start and says which rows."""
+    """A component has no density any more (a covariance without inverse): the engine ends the start."""
 
     def __init__(self, component: int) -> None:
         super().__init__(f"component {component} has no density")
@@ -34,8 +34,8 @@ class DegenerateComponentError(ArithmeticError):
 class Layout(NamedTuple):
     """How the values of one parameter hang together over the J components of a block.
 
-    free (J, *shape) marks entries to be estimated, fixed (J, *shape) holds the others, components with equal groups (J,) share one value, and
-    owners (J,) marks one component per group of estimated values.
+    free (J, *shape) marks entries to be estimated, fixed (J, *shape) holds the others, components with equal groups
+    (J,) share one value, and owners (J,) marks one component per group of estimated values.
     """
 
     free: NDArray[np.bool_]
@@ -74,8 +74,9 @@ class Family:
 
     Notes
     -----
-    A subclass declares `parameters`, `allowed`, and writes `log_density`, `statistics`, `score`, `maximise`, `draw` and `pymc_log_density`. In all
-    of them x is (n, d), theta a dict of arrays with leading axis J, and R (n, J) non-negative responsibilities that carry the row weights.
+    A subclass declares `parameters`, `allowed`, and writes `log_density`, `statistics`, `score`, `maximise`, `draw` and
+    `pymc_log_density`. In all of them x is (n, d), theta a dict of arrays with leading axis J, and R (n, J)
+    non-negative responsibilities that carry the row weights.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -99,12 +100,16 @@ class Family:
         if len(columns) == 1 and isinstance(columns[0], list | tuple):
             columns = tuple(columns[0])
         if not columns or not all(isinstance(column, str) and column for column in columns):
-            raise SpecError(f"{family}: name at least one column, each a string, e.g. {family}('x'); found {columns!r}.")
+            raise SpecError(
+                f"{family}: name at least one column, each a string, e.g. {family}('x'); found {columns!r}."
+            )
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
             raise SpecError(f"{family}: column {repeated[0]!r} is named twice. A block needs each column once.")
         if name is not None and not (isinstance(name, str) and name.isidentifier()):
-            raise SpecError(f"{family}: name={name!r} must be an identifier such as 'size', because parameters are called after it.")
+            raise SpecError(
+                f"{family}: name={name!r} must be an identifier such as 'size', because parameters are called after it."
+            )
         set_ = self.__dict__.__setitem__
         set_("columns", tuple(columns))
         set_("name", name)
@@ -114,7 +119,9 @@ class Family:
         for key in slots:
             if key not in names:
                 legal = [*names, *self.options, "prior", "name"]
-                raise SpecError(f"{family}: unknown argument {key!r}.{nearest(key, legal)} Legal are {', '.join(legal)}.")
+                raise SpecError(
+                    f"{family}: unknown argument {key!r}.{nearest(key, legal)} Legal are {', '.join(legal)}."
+                )
         set_("slots", {key: parse_slot(slots.get(key), f"{family}({key}=...)") for key in names})
         set_("prior", prior)
         self._check_slots()
@@ -122,13 +129,17 @@ class Family:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; make a new one with .replace({name}=...)")
 
-    # -- the declaration --------------------------------------------------------------------------------------------------------------------
+    # -- the declaration ---------------------------------------------------------------------------
 
     def _check_slots(self) -> None:
         family = type(self).__name__
         if self.prior is not None and not isinstance(self.prior, self.joint_priors):
             legal = " or ".join(f"{prior.__name__}()" for prior in self.joint_priors)
-            what = f"takes {legal}" if legal else f"has no joint prior; give its parameters their own, {self.parameters[0].name}=..."
+            what = (
+                f"takes {legal}"
+                if legal
+                else f"has no joint prior; give its parameters their own, {self.parameters[0].name}=..."
+            )
             raise SpecError(f"{family}(prior=...): {what}; found {self.prior!r}.")
         for parameter in self.parameters:
             slot, where = inner_slot(self.slots[parameter.name]), f"{family}({', '.join(map(repr, self.columns))})"
@@ -136,7 +147,10 @@ class Family:
                 if slot.domain is None:
                     raise SpecError(f"{where}: {slot!r} is a joint prior; write it as prior={slot!r}.")
                 if not isinstance(parameter.domain, slot.domain):
-                    raise SpecError(f"{where}: {slot!r} is no prior for {parameter.name}, which is in {type(parameter.domain).__name__}.")
+                    raise SpecError(
+                        f"{where}: {slot!r} is no prior for {parameter.name}, which is in "
+                        f"{type(parameter.domain).__name__}."
+                    )
             if isinstance(slot, Fixed):
                 value = self._fixed_array(parameter, slot, where)
                 check_fixed(parameter, value, where)
@@ -156,7 +170,10 @@ class Family:
         if value.ndim == 0:
             return np.full(shape, float(value))
         if value.shape != shape:
-            raise SpecError(f"{where}: {parameter.name} has shape {value.shape}; one component needs {shape}. Different values per component need a list.")
+            raise SpecError(
+                f"{where}: {parameter.name} has shape {value.shape}; one component needs {shape}. Different values "
+                "per component need a list."
+            )
         return value
 
     @property
@@ -193,14 +210,16 @@ class Family:
         parts = [repr(column) for column in self.columns]
         parts += [f"{key}={slot!r}" for key, slot in self.slots.items() if slot != Free()]
         parts += [f"{key}={value!r}" for key, value in self.option_values().items() if value != self.options[key]]
-        parts += [f"{key}={value!r}" for key, value in (("prior", self.prior), ("name", self.name)) if value is not None]
+        parts += [
+            f"{key}={value!r}" for key, value in (("prior", self.prior), ("name", self.name)) if value is not None
+        ]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def is_shared(self, parameter: str) -> bool:
         """Whether that parameter's slot is `Shared`."""
         return isinstance(self.slots[parameter], Shared)
 
-    # -- data -------------------------------------------------------------------------------------------------------------------------------
+    # -- data --------------------------------------------------------------------------------------
 
     def allowed(self, x: Array) -> NDArray[np.bool_]:
         """Which cells of x (n, d) the family can give a density to; `allowed_values` says it in words."""
@@ -212,12 +231,13 @@ class Family:
         if bad.any():
             i, j = (int(index) for index in np.argwhere(bad)[0])
             raise DataError(
-                f"Column {self.columns[j]!r}, {row_name(i)}: found {x[i, j]:g}, but {type(self).__name__} takes {self.allowed_values} "
+                f"Column {self.columns[j]!r}, {row_name(i)}: found {x[i, j]:g}, but {type(self).__name__} takes "
+                f"{self.allowed_values} "
                 f"({int(bad.sum())} such cell(s)). Recode the column or use another family for it."
             )
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Centre and scale (d,) of the columns inside the EM program; (0, 1) for families that columns' units matter to."""
+        """Centre and scale (d,) of the columns inside the EM program; (0, 1) where the values mean what they are."""
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
 
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:
@@ -256,7 +276,9 @@ class Family:
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
         """Why the M-step cannot honour that slot yet, or None."""
         if isinstance(inner_slot(slot), Fixed):
-            return f"{parameter}={slot!r}: fixed parameters are not supported yet; leave the slot free or give it a prior."
+            return (
+                f"{parameter}={slot!r}: fixed parameters are not supported yet; leave the slot free or give it a prior."
+            )
         if isinstance(slot, Shared):
             return f"{parameter}={slot!r}: sharing this parameter is not supported yet."
         return None
@@ -281,21 +303,23 @@ class Family:
             layouts[parameter.name] = Layout(free, fixed, groups, (groups == np.arange(len(blocks))) & some_free)
         return layouts
 
-    # -- the formulas -----------------------------------------------------------------------------------------------------------------------
+    # -- the formulas ------------------------------------------------------------------------------
 
     def log_density(self, x: Array, theta: Theta) -> Array:
         """Log density (n, J) of each row under each component."""
         raise NotImplementedError
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        """Sufficient statistics, each with leading axis J, additive over rows at the same theta; "mass" (J,) included."""
+        """Sufficient statistics with leading axis J, additive over rows at the same theta; "mass" (J,) among them."""
         raise NotImplementedError
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         """Derivative of sum R log f with respect to theta, from the statistics at that theta alone."""
         raise NotImplementedError
 
-    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+    def maximise(
+        self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
+    ) -> Theta:
         """The M-step: theta that maximises sum R log f (plus the log prior, if given), all J components at once."""
         raise NotImplementedError
 
@@ -307,7 +331,7 @@ class Family:
         """The same density (n, J) as a PyTensor expression made of PyMC's own distributions. Import PyMC inside."""
         raise NotImplementedError
 
-    # -- optional ---------------------------------------------------------------------------------------------------------------------------
+    # -- optional ----------------------------------------------------------------------------------
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Per component (J,) a number that goes to 0 as its density becomes singular; infinity where it cannot."""
@@ -322,12 +346,14 @@ class Family:
         if not self.separable and len(columns) < len(self.columns):
             return None
         return {
-            parameter.name: theta[parameter.name][np.ix_(range(len(theta[parameter.name])), *[columns for _ in parameter.axes])]
+            parameter.name: theta[parameter.name][
+                np.ix_(range(len(theta[parameter.name])), *[columns for _ in parameter.axes])
+            ]
             for parameter in self.parameters
         }
 
     def moments(self, theta: Theta) -> tuple[Array, Array] | None:
-        """Means (J, d) and covariances (J, d, d) of the columns given the component: pictures show them. None if not known."""
+        """Means (J, d) and covariances (J, d, d) of the columns, which pictures show; None if not known."""
         return None
 
 
@@ -337,7 +363,7 @@ def _with_inner(slot: Slot, inner: Fixed | Prior) -> Slot:
 
 
 def _shortest(value: Array) -> Fixed:
-    """The stored form of a fixed value (NaN marks free entries): one number for equal entries or a multiple of the identity."""
+    """The stored form of a value, NaN where free: one number for equal entries or a multiple of the identity."""
     first = value.flat[0]
     plain = np.full(value.shape, first) if value.ndim < 2 else first * np.eye(len(value))
     if np.array_equal(value, plain):

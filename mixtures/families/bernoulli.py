@@ -25,7 +25,8 @@ class Bernoulli(Family):
     *columns
         Names of the columns; their values are 0 or 1 (booleans are taken as such).
     probability
-        Probability of a 1, shape (d,): free (None), fixed, a `Beta` prior, or `Shared()`. The default prior is Beta(1, 1).
+        Probability of a 1, shape (d,): free (None), fixed, a `Beta` prior, or `Shared()`. The default prior is
+        Beta(1, 1).
     name
         Name of the block.
 
@@ -68,7 +69,9 @@ class Bernoulli(Family):
             down = np.where(S["zeros"] > 0, S["zeros"] / (1.0 - p), 0.0)
         return {"probability": up - down}
 
-    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+    def maximise(
+        self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
+    ) -> Theta:
         where = layout["probability"]
         ones, zeros = where.pooled(S["ones"]), where.pooled(S["zeros"])
         if prior is not None and "probability" in prior:

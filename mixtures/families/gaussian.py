@@ -1,4 +1,4 @@
-"""The Gaussian family: one column is the univariate normal, several have a full, diagonal or spherical covariance, per component or tied."""
+"""The Gaussian family: full, diagonal or spherical covariance, per component or tied; one column is the normal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
 __all__ = ["Gaussian"]
 
 _STRUCTURES = ("full", "diagonal", "spherical")
-_CODES = {"VVV": ("full", False), "EEE": ("full", True), "VVI": ("diagonal", False), "EEI": ("diagonal", True), "VII": ("spherical", False), "EII": ("spherical", True)}
+_CODES = {
+    "VVV": ("full", False),
+    "EEE": ("full", True),
+    "VVI": ("diagonal", False),
+    "EEI": ("diagonal", True),
+    "VII": ("spherical", False),
+    "EII": ("spherical", True),
+}
 _LATER = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 
 
@@ -35,8 +42,9 @@ class Gaussian(Family):
     structure
         "full", "diagonal" or "spherical"; also the codes VVV, EEE (full, tied), VVI, EEI, VII and EII of mclust.
     prior
-        `NormalInverseWishart(...)` or `FraleyRaftery()`. The default takes m from the data mean, nu = d + 2, Lambda = W, the pooled within-group
-        covariance of a k-means partition, and kappa = 0.01 / max(1, tr(W^-1 S) / d).
+        `NormalInverseWishart(...)` or `FraleyRaftery()`. The default takes m from the data mean, nu = d + 2,
+        Lambda = W, the pooled within-group covariance of a k-means partition, and
+        kappa = 0.01 / max(1, tr(W^-1 S) / d).
     name
         Name of the block.
 
@@ -80,26 +88,38 @@ class Gaussian(Family):
 
     def _check_slots(self) -> None:
         super()._check_slots()
-        if self.prior is not None and all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
-            raise SpecError(f"{self!r}: a prior on fixed mean and covariance has nothing to act on. Leave one free or drop prior=.")
+        if self.prior is not None and all(
+            isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")
+        ):
+            raise SpecError(
+                f"{self!r}: a prior on fixed mean and covariance has nothing to act on. Leave one free or drop prior=."
+            )
 
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
         if isinstance(inner_slot(slot), Prior):
-            return f"{parameter}={slot!r}: a prior on one of the two parameters alone is not supported yet; use prior=NormalInverseWishart(...)."
+            return (
+                f"{parameter}={slot!r}: a prior on one of the two parameters alone is not supported yet; "
+                "use prior=NormalInverseWishart(...)."
+            )
         if parameter == "covariance" and isinstance(slot, Shared) and slot.group is None:
-            return None if slot.inner is None else f"{parameter}={slot!r}: only a free shared covariance is supported yet."
+            return (
+                None if slot.inner is None else f"{parameter}={slot!r}: only a free shared covariance is supported yet."
+            )
         return super().unsupported(parameter, slot)
 
-    # -- data -------------------------------------------------------------------------------------------------------------------------------
+    # -- data --------------------------------------------------------------------------------------
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Centre at a median that is a data value (so that subtracting it is exact) and scale by a power of two (so that dividing is)."""
+        """Centre at a median that is a data value and scale by a power of two, so that both are exact."""
         center = np.partition(x, len(x) // 2, axis=0)[len(x) // 2]
         away = x - center
         spread = np.sqrt(np.average((away - np.average(away, axis=0, weights=v)) ** 2, axis=0, weights=v))
         if not np.all(spread > 0):
             column = self.columns[int(np.argmin(spread))]
-            raise DataError(f"Column {column!r} is constant (every row is {center[int(np.argmin(spread))]:g}): its variance is 0. Leave it out.")
+            raise DataError(
+                f"Column {column!r} is constant (every row is {center[int(np.argmin(spread))]:g}): its variance is 0. "
+                "Leave it out."
+            )
         if self.structure == "spherical":
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
         return center, np.exp2(np.round(np.log2(spread)))
@@ -116,16 +136,21 @@ class Gaussian(Family):
         d, n_components = len(self.columns), partition.shape[1]
         asked = self.prior or NormalInverseWishart()
         if isinstance(asked, FraleyRaftery):
-            asked = NormalInverseWishart(None, asked.kappa, None, total / n_components ** (2.0 / d) * np.outer(scale, scale))
+            asked = NormalInverseWishart(
+                None, asked.kappa, None, total / n_components ** (2.0 / d) * np.outer(scale, scale)
+            )
+        assert isinstance(asked, NormalInverseWishart)
         kappa = 0.01 / max(1.0, float(np.trace(np.linalg.solve(within, total))) / d)
         mean = center + scale * np.average(z, axis=0, weights=v)
         given = (asked.mean, asked.kappa, asked.nu, asked.scale_matrix)
         default = (mean, kappa, d + 2.0, within * np.outer(scale, scale))
-        prior = NormalInverseWishart(*(value if value is not None else other for value, other in zip(given, default, strict=True)))
+        prior = NormalInverseWishart(
+            *(value if value is not None else other for value, other in zip(given, default, strict=True))
+        )
         prior.numbers((d,), repr(self))
         return self.replace(prior=prior)
 
-    # -- the formulas -----------------------------------------------------------------------------------------------------------------------
+    # -- the formulas ------------------------------------------------------------------------------
 
     def log_density(self, x: Array, theta: Theta) -> Array:
         factor, y = _whiten(x, theta)
@@ -145,7 +170,9 @@ class Gaussian(Family):
         excess = S["second"] - S["mass"][:, None, None] * np.eye(S["second"].shape[-1])
         return {"mean": np.einsum("jab,jb->ja", turned, S["first"]), "covariance": 0.5 * turned @ excess @ inverse}
 
-    def maximise(self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None) -> Theta:
+    def maximise(
+        self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
+    ) -> Theta:
         mass, factor = S["mass"], _factor(theta["covariance"])
         some = np.where(mass > 0, mass, 1.0)
         away = S["first"] / some[:, None]
@@ -157,7 +184,9 @@ class Gaussian(Family):
         covariance = self._maximise_covariance(mass, scatter, theta["covariance"], layout, numbers)
         return {"mean": mean, "covariance": covariance}
 
-    def _maximise_covariance(self, mass: Array, scatter: Array, now: Array, layout: Mapping[str, Layout], numbers: Numbers | None) -> Array:
+    def _maximise_covariance(
+        self, mass: Array, scatter: Array, now: Array, layout: Mapping[str, Layout], numbers: Numbers | None
+    ) -> Array:
         """Posterior scatter over its divisor (design table: full, diagonal, spherical, each also tied)."""
         d, where = now.shape[-1], layout["covariance"]
         scatter, rows = where.pooled(scatter), where.pooled(mass)
@@ -190,13 +219,13 @@ class Gaussian(Family):
             return pm.logp(pm.Normal.dist(mu=mean[None], sigma=sd[None]), x[:, None, :]).sum(axis=-1)
         return pt.stack([pm.logp(pm.MvNormal.dist(mu=mean[k], cov=covariance[k]), x) for k in range(count)], axis=1)
 
-    # -- optional ---------------------------------------------------------------------------------------------------------------------------
+    # -- optional ----------------------------------------------------------------------------------
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
-        """Smallest eigenvalue (J,) of each covariance in coordinates where the pooled within-component covariance is the identity."""
+        """Smallest eigenvalue (J,) of each covariance where the pooled within-component covariance is the identity."""
         pooled = np.einsum("j,jab->ab", weights / weights.sum(), theta["covariance"])
         inverse = np.linalg.inv(np.linalg.cholesky(pooled))
-        return np.linalg.eigvalsh(inverse @ theta["covariance"] @ inverse.T)[:, 0]
+        return np.asarray(np.linalg.eigvalsh(inverse @ theta["covariance"] @ inverse.T), dtype=np.float64)[:, 0]
 
     def marginal(self, theta: Theta, columns: Sequence[int]) -> Theta:
         kept = list(columns)
@@ -212,10 +241,16 @@ def _canonical(structure: str, covariance: Any) -> tuple[str, Any]:
         return structure, covariance
     code = str(structure).upper()
     if code in _LATER:
-        raise UnsupportedError(f"Gaussian(structure={structure!r}): this volume-shape-orientation structure is not supported yet; full, diagonal and spherical are, each with covariance=Shared() too.")
+        raise UnsupportedError(
+            f"Gaussian(structure={structure!r}): this volume-shape-orientation structure is not supported yet; full, "
+            "diagonal and spherical are, each with covariance=Shared() too."
+        )
     if code not in _CODES:
         legal = [*_STRUCTURES, *_CODES]
-        raise SpecError(f"Gaussian(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are {', '.join(legal)}.")
+        raise SpecError(
+            f"Gaussian(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are "
+            f"{', '.join(legal)}."
+        )
     word, tied = _CODES[code]
     if tied and (covariance is None or isinstance(covariance, Free)):
         covariance = Shared()
@@ -236,18 +271,23 @@ def _covariance(z: Array, v: Array, columns: tuple[str, ...]) -> Array:
     values, vectors = np.linalg.eigh(total / np.outer(sd, sd))
     if values[0] < 1e-12:
         involved = [columns[j] for j in np.flatnonzero(np.abs(vectors[:, 0]) > 0.05)]
-        raise DataError(f"Columns {', '.join(map(repr, involved))} are linearly dependent (a copy, a sum, or fewer rows than columns): their covariance is singular. Leave one of them out.")
+        raise DataError(
+            f"Columns {', '.join(map(repr, involved))} are linearly dependent (a copy, a sum, or fewer rows than "
+            "columns): their covariance is singular. Leave one of them out."
+        )
     return total
 
 
 def _factor(covariance: Array) -> Array:
     try:
-        return np.linalg.cholesky(covariance)
+        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     except np.linalg.LinAlgError:
         for j, matrix in enumerate(covariance):
             if not np.all(np.isfinite(matrix)) or np.linalg.eigvalsh(matrix)[0] <= 0:
                 raise DegenerateComponentError(j) from None
-        raise DegenerateComponentError(int(np.argmin([np.linalg.eigvalsh(matrix)[0] for matrix in covariance]))) from None
+        raise DegenerateComponentError(
+            int(np.argmin([np.linalg.eigvalsh(matrix)[0] for matrix in covariance]))
+        ) from None
 
 
 def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:
@@ -256,7 +296,9 @@ def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:
     return factor, (x[None] - theta["mean"][:, None]) @ np.linalg.inv(factor).transpose(0, 2, 1)
 
 
-def _maximise_mean(mass: Array, center: Array, scatter: Array, now: Array, where: Layout, numbers: Numbers | None) -> tuple[Array, Array]:
+def _maximise_mean(
+    mass: Array, center: Array, scatter: Array, now: Array, where: Layout, numbers: Numbers | None
+) -> tuple[Array, Array]:
     """Means (J, d), and the scatter (J, d, d) about them plus the prior's share."""
     occupied = (mass > 0)[:, None]
     if numbers is None:

@@ -1,4 +1,4 @@
-"""Families by name, for the text form and the command line: ours, and those that other packages announce by entry point."""
+"""Families by name, for the text form: ours, and those that other packages announce by entry point."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def _built_in() -> dict[str, type[Family]]:
     from .. import families
 
     found = (getattr(families, name) for name in families.__all__)
-    return {item.__name__: item for item in found if isinstance(item, type) and issubclass(item, Family) and item is not Family}
+    return {
+        item.__name__: item
+        for item in found
+        if isinstance(item, type) and issubclass(item, Family) and item is not Family
+    }
 
 
 def family_names() -> list[str]:
@@ -46,7 +50,10 @@ def family_class(name: str) -> type[Family]:
         if point.name == name:
             found = point.load()
             if not (isinstance(found, type) and issubclass(found, Family)):
-                raise SpecError(f"The entry point {point.value!r} in group {ENTRY_POINTS!r} is no subclass of mixtures.Family; found {found!r}.")
+                raise SpecError(
+                    f"The entry point {point.value!r} in group {ENTRY_POINTS!r} is no subclass of mixtures.Family; "
+                    f"found {found!r}."
+                )
             return found
     names = family_names()
     raise SpecError(f"Unknown family {name!r}.{nearest(name, names)} Known are {', '.join(names)}.")
@@ -72,6 +79,7 @@ def family_name(family: type[Family]) -> str:
         if point.value.endswith(f":{family.__qualname__}") and point.load() is family:
             return point.name
     raise SpecError(
-        f"The family {family.__name__} of {family.__module__!r} has no text form yet: its package must announce it in the "
+        f"The family {family.__name__} of {family.__module__!r} has no text form yet: its package must announce it in "
+        "the "
         f"entry-point group {ENTRY_POINTS!r}, {family.__name__} = '{family.__module__}:{family.__qualname__}'."
     )

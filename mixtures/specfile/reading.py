@@ -122,9 +122,10 @@ def _read_component(place: Place) -> Product:
 
 
 def _read_block(place: Place) -> Family:
-    name = place.need("family")
-    with located(name.path):
-        family = family_class(name.string())
+    place_of_name = place.need("family")
+    name = place_of_name.string()
+    with located(place_of_name.path):
+        family = family_class(name)
     columns = [column.string() for column in place.need("columns").items()]
     options = {key: _hashable(place.value[key]) for key in family.options if key in place.value}
     with located(place.path):
@@ -151,8 +152,9 @@ def _read_slot(place: Place) -> Any:
         raise Place(place.value["shared"], f"{place.path}.shared").wrong("the value true (leave the key out otherwise)")
     group, inner = place.get("group"), place.get("inner")
     content = None if inner is None else _read_slot(inner)
+    group_name = None if group is None else group.string()
     with located(place.path):
-        return Shared(content, None if group is None else group.string())
+        return Shared(content, group_name)
 
 
 def _read_prior(place: Place) -> Prior:

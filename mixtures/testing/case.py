@@ -97,7 +97,7 @@ def legal_theta(block: Family, rng: np.random.Generator) -> Theta:
 
 
 def variants(family: type[Family]) -> list[Family]:
-    """The models a family has: one and three columns, every option, each parameter free and, where that is supported, shared.
+    """The models a family has: one and three columns, every option, each parameter free and, if supported, shared.
 
     Examples
     --------

@@ -1,0 +1,195 @@
+"""Posterior draws: PyMC's NUTS from starts around the EM estimate, relabelled to it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pymc as pm
+
+from ..em.program import Program
+from ..errors import FitError, SpecError
+from ..results import EMFit, fit
+from ..rng import RNGLike, as_generator, spawn_seeds
+from ..spec import Mixture
+from . import nutpie, stack
+from .chains import ChainStart, chain_starts
+from .compile import compile_pymc, free_values
+from .container import assemble
+from .recorder import Recorder
+
+__all__ = ["sample"]
+
+SAMPLERS = ("pymc", "nutpie")
+
+
+def sample(
+    spec: Mixture,
+    data: Any,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int | None = None,
+    rng: RNGLike = None,
+    nuts_sampler: str = "pymc",
+    target_accept: float = 0.9,
+    sample_weight: Any = None,
+    pivot: EMFit | None = None,
+    progress: bool | None = None,
+) -> Any:
+    """Draw from the posterior with PyMC and relabel the draws to the EM estimate.
+
+    Chains start in a cloud half a standard error wide around the EM estimate; the last one in four starts from a random
+    partition instead, so that other modes can be found.
+
+    Parameters
+    ----------
+    spec
+        The specification; default priors are resolved against the data.
+    data
+        A table with the specification's columns.
+    draws, tune
+        Draws kept and draws of tuning, per chain.
+    chains, cores
+        Number of chains, and how many run at a time (all, as far as there are processors).
+    rng
+        Seed or generator; it determines starts and chains.
+    nuts_sampler
+        "pymc", or "nutpie" where it is installed.
+    target_accept
+        Acceptance rate that NUTS adapts its steps to.
+    sample_weight
+        (n,) weights of the rows, or the name of a column.
+    pivot
+        The EM estimate to start from and to relabel to; the posterior mode is fitted when none is given.
+    progress
+        Show a progress bar; None shows it on a terminal only.
+
+    Returns
+    -------
+    arviz.InferenceData (PyMC 5) or xarray.DataTree (PyMC 6)
+        Groups `posterior` (named parameters, data units), `sample_stats`, `observed_data`, `constant_data`,
+        `log_likelihood` (per distinct row), `row_counts`, `relabelling`, `label_invariant` and its summary.
+
+    Raises
+    ------
+    SpecError, DataError
+        For a specification, data or arguments that cannot be used.
+    FitError
+        If sampling was interrupted before draws were kept, or failed.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> spec = mx.Mixture(mx.Gaussian("eruptions"), n_components=2)
+    >>> posterior = mx.sample(spec, mx.load_dataset("old_faithful"), draws=20, tune=20, chains=1, rng=1)
+    >>> posterior["posterior"]["mean"].dims
+    ('chain', 'draw', 'component', 'gaussian_column')
+
+    References
+    ----------
+    Hoffman & Gelman (2014), The No-U-Turn sampler, Journal of Machine Learning Research 15, 1593-1623.
+    """
+    _check(draws=draws, tune=tune, chains=chains, cores=cores)
+    if nuts_sampler not in SAMPLERS:
+        raise SpecError(f"nuts_sampler={nuts_sampler!r}: legal are 'pymc' and 'nutpie'.")
+    seed_fit, seed_starts, seed_chains = spawn_seeds(as_generator(rng), 3)
+    rows = spec.rows(data, sample_weight=sample_weight)
+    resolved = spec.resolve(rows)
+    program, estimate = _program(resolved, rows)
+    if pivot is None:
+        pivot = fit(resolved, rows, estimate=estimate, rng=seed_fit)
+    elif pivot.resolved != resolved:
+        raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
+    starts = chain_starts(program, pivot.params, chains, np.random.default_rng(seed_starts))
+    model = compile_pymc(resolved, rows)
+    show = sys.stderr.isatty() if progress is None else bool(progress)
+    settings = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+    settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
+    with _quiet(not show):
+        if nuts_sampler == "nutpie":
+            trace = nutpie.draw(model, program, pivot.params, **settings)
+        else:
+            trace = _draw(model, program, starts, **settings)
+    posterior = stack.group(trace, "posterior")
+    cut = posterior.sizes["draw"] < draws or posterior.sizes["chain"] < chains
+    kinds = [start.kind for start in starts] if nuts_sampler == "pymc" else ["cloud"] * chains
+    attrs = {
+        "mixtures_interrupted": int(cut),
+        "mixtures_chain_starts": json.dumps([kinds[int(chain)] for chain in posterior["chain"].values]),
+        "mixtures_pivot": pivot.estimate,
+    }
+    return assemble(trace, spec, program, pivot.params, attrs)
+
+
+def _check(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is None and name == "cores":
+            continue
+        least = 0 if name == "tune" else 1
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise SpecError(f"sample({name}={value!r}): an integer >= {least} is needed.")
+
+
+def _program(resolved: Mixture, rows: Any) -> tuple[Program, str]:
+    """The EM program of the posterior mode; of the likelihood alone where a prior has no interior mode."""
+    try:
+        return Program(resolved, rows, "map"), "map"
+    except SpecError:
+        return Program(resolved, rows, "mle"), "mle"
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores: int, **settings: Any) -> Any:
+    """PyMC's own NUTS, chains in processes of their own, everything in them single-threaded."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        with model, threadpool_limits(1), warnings.catch_warnings():
+            # Workers call no threaded code: BLAS is limited to one thread before they are forked.
+            warnings.filterwarnings("ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning)
+            return pm.sample(
+                **settings,
+                cores=cores,
+                blas_cores=cores,
+                mp_ctx="fork" if sys.platform == "linux" else "spawn",
+                nuts_sampler="pymc",
+                init="adapt_diag",
+                initvals=[free_values(program, start.p) for start in starts],
+                compute_convergence_checks=False,
+                compile_kwargs={"mode": stack.sampling_mode()},
+                trace=Recorder.of(model),
+                quiet=not settings["progressbar"],
+            )
+    except KeyboardInterrupt:
+        raise FitError("Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long.") from None
+    except ValueError as error:
+        if "Not enough samples" not in str(error):
+            raise
+        raise FitError("Sampling was interrupted during tuning: no draw was kept. Run again, with fewer draws if it takes long.") from None
+
+
+@contextmanager
+def _quiet(quiet: bool) -> Iterator[None]:
+    """PyMC's logger, silent for the duration."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    if quiet:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
