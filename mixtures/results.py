@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .data import Rows, read_rows
 from .em.methods import Method, as_method
@@ -402,3 +403,9 @@ def adopt(fit: EMFit, program: Program, optimum: Optimum) -> EMFit:
     """The fit with another optimum, found since, as its estimate."""
     found = _result(fit.specification, program, fit.method, Search([optimum]), fit.threshold)
     return replace(found, optima=(found.optima[0], *fit.optima), n_passes=fit.n_passes + optimum.passes)
+
+
+def reordered(fit: EMFit, program: Program, order: NDArray[np.intp]) -> EMFit:
+    """The fit with component `order[k]` as component k."""
+    p = program.to_data(program.permuted(program.to_standard(fit.params), order))
+    return replace(fit, point=Parameters.of(program.spec, p))

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -432,6 +433,21 @@ def read_until(descriptor, pattern, seconds):
                 break
     assert re.search(pattern, found, re.DOTALL), found
     return found
+
+
+@pytest.mark.slow
+def test_check_on_a_terminal_shows_progress_there_and_json_alone_on_stdout():
+    ours, theirs = pty.openpty()
+    arguments = ["check", "galaxies", "-k", "2", "--draws", "50", "--tune", "50", "--json"]
+    process = subprocess.Popen([*MODULE, *arguments], stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    reader = threading.Thread(target=read_until, args=(ours, rb"sampling.*checks", 250))
+    reader.start()
+    out = process.communicate(timeout=250)[0]
+    reader.join()
+    os.close(ours)
+    assert process.returncode in (0, 1, 3)
+    assert json.loads(out)["verdict"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Where chains begin: most in a cloud around the EM estimate, some from random partitions so that other modes can be found."""
+"""Where chains begin: most in a cloud around the EM estimate, some around whatever EM reaches from random partitions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..em.coordinates import Coordinates
+from ..em.methods import SQUAREM
 from ..em.program import Params, Program
+from ..em.run import climb
 from ..families.base import Array, DegenerateComponentError
 from ..partition import squared_distances
 
@@ -16,7 +18,13 @@ __all__ = ["CLOUD", "ChainStart", "chain_starts"]
 CLOUD = 0.5
 """Spread of the cloud, in standard errors of the estimate."""
 EVERY = 4
-"""One chain in so many starts from a random partition."""
+"""One chain in so many starts from what EM reaches from a random partition."""
+WIDE = 1.5
+"""Spread of a dispersed start around its optimum, in standard errors."""
+TRIES = 8
+"""Random partitions tried for a dispersed start."""
+NEGLIGIBLE = 15.0
+"""An optimum whose log posterior mass lies so far below the pivot's is no start."""
 MAX_COORDINATES = 160
 """More free coordinates than this, and the cloud's spread is that of an average component's share of the rows."""
 
@@ -46,7 +54,8 @@ def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Ge
     kinds = ["cloud"] * (chains - dispersed) + ["dispersed"] * dispersed
     inside = _inside(program, program.to_standard(pivot))
     cloud = _Cloud(program, inside)
-    makers = {"cloud": cloud.draw, "dispersed": lambda generator: _dispersed(program, generator)}
+    standard = program.to_standard(pivot)
+    makers = {"cloud": cloud.draw, "dispersed": lambda stream: _dispersed(program, standard, cloud, stream)}
     streams = rng.spawn(chains)
     return [ChainStart(program.to_data(makers[kind](s)), kind) for kind, s in zip(kinds, streams, strict=True)]
 
@@ -86,9 +95,9 @@ class _Cloud:
         values, vectors = np.linalg.eigh(information)
         return vectors / np.sqrt(np.maximum(values, 1.0))
 
-    def draw(self, rng: np.random.Generator) -> Params:
-        """A point of the cloud at which the density is finite."""
-        step = CLOUD * self.factor @ rng.standard_normal(len(self.here))
+    def draw(self, rng: np.random.Generator, spread: float = CLOUD) -> Params:
+        """A point of the cloud, so many standard errors wide, at which the density is finite."""
+        step = spread * self.factor @ rng.standard_normal(len(self.here))
         for _ in range(6):
             p = self.coordinates.params(self.here + step)
             if _has_density(self.program, p):
@@ -104,17 +113,48 @@ def _has_density(program: Program, p: Params) -> bool:
         return False
 
 
-def _dispersed(program: Program, rng: np.random.Generator) -> Params:
+def _dispersed(program: Program, pivot: Params, cloud: _Cloud, rng: np.random.Generator) -> Params:
+    """A wide cloud around an optimum that EM reaches from a random partition, its exchangeable components shuffled.
+
+    An optimum with a negligible share of the posterior, by Laplace's approximation, is passed over: a chain would stay
+    there for ever and say nothing. Where none of the tries leads elsewhere, the optimum is the pivot's own.
+    """
+    best = _log_mass(program, pivot)
+    for _ in range(TRIES):
+        try:
+            found = climb(program, SQUAREM(max_passes=2000), _random_partition(program, rng))
+            if found.kind == "optimum" and not _log_mass(program, found.p) < best - NEGLIGIBLE:
+                around = _Cloud(program, _inside(program, _shuffled(program, found.p, rng)))
+                return around.draw(rng, WIDE)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            continue
+    return cloud.draw(rng, WIDE)
+
+
+def _log_mass(program: Program, p: Params) -> float:
+    """Laplace's approximation of the log posterior mass around an optimum; its log density alone where it has no curvature."""
+    objective = program.evaluate(p).objective
+    coordinates = Coordinates(program, p)
+    if not 0 < coordinates.size <= MAX_COORDINATES:
+        return objective
+    sign, log_det = np.linalg.slogdet(coordinates.information(p))
+    return objective - 0.5 * float(log_det) if sign > 0 else objective
+
+
+def _shuffled(program: Program, p: Params, rng: np.random.Generator) -> Params:
+    order = np.arange(program.n_components)
+    for members in program.spec.exchangeable:
+        order[list(members)] = rng.permutation(members)
+    return program.permuted(p, order)
+
+
+def _random_partition(program: Program, rng: np.random.Generator) -> Params:
     """An M-step under the prior from the cells around K random rows."""
     z = np.concatenate([compiled.x for compiled in program.groups], axis=1)
     spread = z.std(axis=0)
     z = (z - z.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     count = program.n_components
-    for _ in range(20):
-        centers = z[rng.choice(len(z), size=min(count, len(z)), replace=False, p=program.v / program.total)]
-        R = np.full((len(z), count), 0.05 / count)
-        R[np.arange(len(z)), squared_distances(z, centers).argmin(axis=1)] += 0.95
-        p = _inside(program, program.from_responsibilities(R))
-        if _has_density(program, p):
-            return p
-    return _inside(program, program.neutral())
+    centers = z[rng.choice(len(z), size=min(count, len(z)), replace=False, p=program.v / program.total)]
+    R = np.full((len(z), count), 0.05 / count)
+    R[np.arange(len(z)), squared_distances(z, centers).argmin(axis=1)] += 0.95
+    return _inside(program, program.from_responsibilities(R))

@@ -116,7 +116,7 @@ class _ModelScope:
         extra = {} if transform is None else {"transform": transform}
         if is_shared(layout):
             one = distribution(shared_name(name), *args, dims=dims[1:], shape=shape[1:], **extra, **kwargs)
-            value = pm.Deterministic(name, pt.stack([one] * shape[0]), dims=dims)
+            value = pm.Deterministic(name, pt.broadcast_to(one, shape), dims=dims)
         else:
             value = distribution(name, *args, dims=dims, shape=shape, **extra, **kwargs)
         self.found[parameter] = value

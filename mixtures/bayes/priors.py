@@ -19,7 +19,6 @@ from ..errors import UnsupportedError
 from ..families.base import Array
 from ..priors import Beta, Dirichlet, Gamma, NormalInverseWishart, Prior
 from .densities import Density, diagonal_density, normal_density, spherical_density, wishart_density
-from .drawing import drawn_by
 from .transforms import LogRatios, Standardised, StandardisedCovariance
 
 __all__ = ["Scope", "covariance_distribution", "declare", "mean_distribution"]
@@ -104,8 +103,10 @@ def mean_distribution() -> Mapping[str, Any]:
     def support_point(rv: Any, size: Any, covariance: Any, center: Any, kappa: Any) -> Any:
         return pt.broadcast_to(center, rv.shape)
 
-    dist = drawn_by(_draw_means, 1, lambda covariance, center, kappa: _batch_of(kappa, covariance))
-    return {"logp": logp, "dist": dist, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
+    def random(covariance: Array, center: Array, kappa: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        return _draw_means(rng, _batch(size, kappa, covariance), covariance, center, kappa)
+
+    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
 
 
 def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, Any]:
@@ -127,8 +128,11 @@ def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, 
         return pt.broadcast_to(matrix / (nu[..., None, None] + matrix.shape[-1] + 1.0), rv.shape)
 
     draw = {"full": _draw_full, "diagonal": _draw_diagonal, "spherical": _draw_spherical}[structure]
-    dist = drawn_by(draw, 2, _batch_of)
-    return {"logp": logp, "dist": dist, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
+
+    def random(nu: Array, matrix: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        return draw(rng, _batch(size, nu, matrix), nu, matrix)
+
+    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
 
 
 def _unpad(value: Any, ndim: int) -> Any:
@@ -169,9 +173,11 @@ def _constant(structure: str, nu: Any, matrix: Any) -> Any:
 # -- drawing ------------------------------------------------------------------------------------------------------------
 
 
-def _batch_of(one: Any, matrix: Any) -> list[Any]:
-    """Batch shape of parameters: a number each, and a matrix each."""
-    return [one.shape[i] for i in range(one.ndim)] if one.ndim else [matrix.shape[i] for i in range(matrix.ndim - 2)]
+def _batch(size: Any, one: Array, matrix: Array) -> tuple[int, ...]:
+    """Batch shape asked for, or that of parameters of which there is a number and a matrix each."""
+    if size is not None:
+        return tuple(int(n) for n in np.atleast_1d(size))
+    return np.broadcast_shapes(np.shape(one), np.shape(matrix)[:-2])
 
 
 def _draw_means(rng: np.random.Generator, batch: tuple[int, ...], covariance: Array, center: Array, kappa: Array) -> Array:

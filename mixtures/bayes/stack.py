@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,23 +74,20 @@ def make_container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | 
         return tree
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*not defined in the InferenceData scheme", category=UserWarning)
-        return _draws_class()(attrs=dict(attrs or {}), **groups)
+        return InferenceData(attrs=dict(attrs or {}), **groups)
 
 
-@cache
-def _draws_class() -> type:
-    """InferenceData that replaces a group instead of refusing, as DataTree does: `pm.compute_log_likelihood` then runs."""
-    from arviz import InferenceData
+if not HAS_DATATREE:
+    from arviz import InferenceData as ArvizInferenceData
 
-    class Draws(InferenceData):
-        """ArviZ's InferenceData; adding a group that exists replaces it."""
+    class InferenceData(ArvizInferenceData):
+        """ArviZ's own, but adding a group that exists replaces it, as DataTree does: `pm.compute_log_likelihood` then runs."""
 
         def add_groups(self, group_dict: Any = None, *args: Any, **kwargs: Any) -> None:
-            for name in {**(group_dict or {}), **{k: v for k, v in kwargs.items() if isinstance(v, xr.Dataset)}}:
+            given = {**(group_dict or {}), **{k: v for k, v in kwargs.items() if isinstance(v, xr.Dataset)}}
+            for name in given:
                 drop_group(self, name)
             super().add_groups(group_dict, *args, **kwargs)
-
-    return Draws
 
 
 def has_group(container: Any, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..datasets import DatasetInfo, Suggestion, list_datasets, load_dataset
 from ..errors import DataError, SpecError, nearest
@@ -123,6 +123,6 @@ def _from_options(options: ModelOptions, otherwise: Suggestion) -> Mixture:
     if options.columns is not None:
         columns = tuple(name.strip() for name in options.columns.split(","))
     family = family_class(options.family if options.family is not None else otherwise.family)
-    further = {} if options.structure is None else {"structure": options.structure}
+    further: dict[str, Any] = {} if options.structure is None else {"structure": options.structure}
     n_components = options.n_components if options.n_components is not None else otherwise.n_components
     return Mixture(family(*columns, **further), n_components)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ..bayes.specifications import resolved_of
 from ..data import Rows
 from ..em.program import Program
 from ..errors import SpecError
-from ..results import EMFit, adopt, given_fit
+from ..results import EMFit, adopt, given_fit, reordered
 from ..results import fit as fit_em
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture
@@ -171,6 +171,7 @@ def cross_check(
             spec, resolved, mle.fit, None, None, _em_table(resolved, mle), (proven,), decide([proven]), rows
         )
     map_ = _map(spec, rows, starts, seed_map, say, fit)
+    mle = _aligned(mle, map_)
     if posterior is None:
         say("sampling", 0, chains * (draws + tune))
         pivot = (map_ or mle).fit
@@ -237,6 +238,24 @@ def _map(spec: Mixture, rows: Rows, starts: int, seed: int, say: Progress, given
         progress=lambda done, total: say("EM, maximum a posteriori", done, total),
     )
     return Estimate(fitted, program)
+
+
+def _aligned(mle: Estimate, map_: Estimate | None) -> Estimate:
+    """The MLE with components in the MAP's order where only priors tell them apart: the likelihood cannot."""
+    likelihood = mle.program.spec.without_priors().exchangeable
+    if map_ is None or likelihood == mle.program.spec.exchangeable:
+        return mle
+    from scipy.optimize import linear_sum_assignment
+
+    R_mle, R_map = mle.program.responsibilities(mle.p), map_.program.responsibilities(map_.p)
+    overlap = (R_map * mle.program.v[:, None]).T @ R_mle
+    order = np.arange(len(overlap))
+    for members in likelihood:
+        own = np.array(members)
+        order[own] = own[linear_sum_assignment(-overlap[np.ix_(own, own)])[1]]
+    if np.array_equal(order, np.arange(len(order))):
+        return mle
+    return replace(mle, fit=reordered(mle.fit, mle.program, order))
 
 
 def _checked_specification(posterior: Any, resolved: Mixture) -> Mixture:

@@ -414,9 +414,7 @@ def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = Non
         q.name: group.layout[q.name]._replace(fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
         for q in group.family.parameters
     }
-    return CompiledGroup(
-        group, x, center, scale, layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms}
-    )
+    return CompiledGroup(group, x, center, scale, layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms})
 
 
 def _weight_numbers(spec: Mixture) -> Numbers | None:

@@ -11,6 +11,7 @@ from ..data import Rows
 from ..errors import FitError
 from ..families.base import Array, DegenerateComponentError
 from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
+from .edges import leave_edges, snap_to_edges
 from .methods import COLLAPSED, Method, Run
 from .program import Evaluation, Params, Program, soft_assignment
 from .starts import KINDS, StartMaker
@@ -29,8 +30,6 @@ MAX_HESSIAN = 160
 """More free coordinates than this, and the finish is judged by gradient / n instead of lambda."""
 SINGULAR = 1e-8
 """Smallest eigenvalue of the information, scaled to unit diagonal, below which a direction counts as flat (differences resolve no less)."""
-EDGE = 1e-6
-"""Probabilities and weights this close to 0 or 1 are tried at the edge itself."""
 SUBSAMPLE = 10_000
 """More distinct rows than twice this, and the starts run on a random subsample of this size."""
 
@@ -139,12 +138,12 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
     """Newton steps (or only the verdict, for plain methods) where the point is close to stationary; None where it is not."""
     if run.method.assign is not soft_assignment:
         return None
-    _snap_to_edge(run)
+    snap_to_edges(run)
     coordinates = Coordinates(run.program, run.p)
     gradient = coordinates.gradient(run.evaluation, run.p)
     if coordinates.size > MAX_HESSIAN:
         size = float(np.max(np.abs(gradient), initial=0.0)) / n
-        return (_converged(run), size, None) if size <= 0.1 * TARGET else None
+        return (_converged(run), size, None) if size <= 0.1 * TARGET and not leave_edges(run) else None
     information = coordinates.information(run.p)
     run.passes += 2 * coordinates.size
     decrement, step = newton_decrement(gradient, information)
@@ -153,6 +152,8 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
     if run.method.polish and decrement < 2.0:
         decrement, information, coordinates = _newton(run, coordinates, decrement, step, information)
     if decrement <= TARGET:
+        if leave_edges(run):
+            return None
         flat = smallest_relative_curvature(information) < SINGULAR
         return (Status.FLAT if flat else _converged(run)), decrement, (None if flat else information)
     return Status.PASS_LIMIT, decrement, None
@@ -211,30 +212,6 @@ def _escape_saddle(
     return Status.FLAT, np.inf, None
 
 
-def _snap_to_edge(run: Run) -> None:
-    """Put weights and probabilities that run to 0 or 1 at the edge itself, where that does not lower the objective."""
-    p = run.p
-    weights = p.weights
-    if run.program.fixed_weights is None and np.any((weights > 0) & (weights < EDGE)):
-        weights = np.where(weights < EDGE, 0.0, weights)
-        weights = weights / weights.sum()
-    thetas, moved = [], weights is not p.weights
-    for compiled, theta in zip(run.program.groups, p.thetas, strict=True):
-        changed = dict(theta)
-        for parameter in compiled.family.parameters:
-            value = theta[parameter.name]
-            snapped = np.where(compiled.layout[parameter.name].free, parameter.domain.nearest_edge(value, EDGE), value)
-            if not np.array_equal(snapped, value):
-                changed[parameter.name], moved = snapped, True
-        thetas.append(changed)
-    if not moved:
-        return
-    candidate = Params(weights, tuple(thetas))
-    evaluation = run.evaluate(candidate)
-    if evaluation.objective >= run.evaluation.objective:
-        run.accept(candidate, evaluation)
-
-
 def _converged(run: Run) -> Status:
     if np.any(run.p.weights <= 0):
         return Status.EMPTIED
@@ -255,7 +232,10 @@ def _known(program: Program, run: Run, known: Iterable[Optimum]) -> Optimum | No
     for optimum in close:
         assert optimum.information is not None
         coordinates = Coordinates(program, optimum.p)
-        gap = coordinates.vector(p) - coordinates.vector(optimum.p)
+        with np.errstate(divide="ignore"):  # p may lie on an edge that the optimum does not
+            gap = coordinates.vector(p) - coordinates.vector(optimum.p)
+        if not np.all(np.isfinite(gap)):
+            continue
         drop, squared = optimum.evaluation.objective - below, float(gap @ optimum.information @ gap)
         if squared < 1.0 and abs(drop - 0.5 * squared) < 0.15 * max(squared, 1e-4):
             return optimum

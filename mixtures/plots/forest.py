@@ -80,7 +80,7 @@ def draw_forest(axes: Axes, table: pd.DataFrame, scale: Scale, length: int | Non
     _marks(axes, map_, y + 0.24, "D", "white")
 
     _label_rows(axes, table, y)
-    farthest = np.nanmax(np.abs([low, high, mle - reach, mle + reach, map_, [0.0] * len(y)]))
+    farthest = np.nanmax(np.abs(np.concatenate([low, high, mle - reach, mle + reach, map_, [0.0]])))
     limit = 1.08 * float(np.clip(farthest, 2.5, FARTHEST))
     axes.set_xlim(-limit, limit)
     axes.set_ylim((length or len(table)) - 0.4, -0.6)

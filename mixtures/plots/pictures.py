@@ -24,7 +24,7 @@ PER_ROW = 3
 """Panels beside one another."""
 PER_COLUMN = 46
 """Rows of the forest before it takes a second column."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
@@ -167,7 +167,8 @@ def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_poste
     from .canvas import GREY, INK, color
 
     components = [Line2D([], [], color=color(k), linewidth=3.0, label=f"component {k}") for k in range(n_components)]
-    marks, mark = [], {"color": INK, "markeredgecolor": INK, "markersize": 4.5}
+    marks: list[Line2D] = []
+    mark: dict[str, Any] = {"color": INK, "markeredgecolor": INK, "markersize": 4.5}
     if with_forest:
         marks.append(Line2D([], [], marker="o", linewidth=1.0, label="MLE ± 1.96 standard errors", **mark))
     if with_posterior:

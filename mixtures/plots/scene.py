@@ -86,5 +86,5 @@ def _some_draws(spec: Mixture, posterior: Any, point: Mapping[str, Array], count
         if name in posterior
     }
     total = min((len(values) for values in stacked.values()), default=0)
-    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)) if total else []
+    chosen = np.unique(np.linspace(0, max(total - 1, 0), min(count, total)).round().astype(int))
     return [{name: stacked[name][i] if name in stacked else np.asarray(point[name]) for name in names} for i in chosen]

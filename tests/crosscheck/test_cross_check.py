@@ -54,7 +54,7 @@ def test_the_summary_leads_with_the_verdict_and_names_every_check(agreeing):
 
 def test_the_same_seed_gives_the_same_cross_check(old_faithful, two_components):
     runs = [
-        mx.cross_check(two_components, old_faithful, rng=5, draws=30, tune=60, chains=2, starts=3) for _ in range(2)
+        mx.cross_check(two_components, old_faithful, rng=5, draws=20, tune=40, chains=2, starts=3) for _ in range(2)
     ]
     np.testing.assert_array_equal(runs[0].table.to_numpy(), runs[1].table.to_numpy())
 
@@ -76,7 +76,7 @@ def test_lsat6_agrees_from_patterns_with_counts():
 def test_components_30_sds_apart_agree_under_the_default_prior_and_differ_by_the_prior_under_fraley_and_raftery():
     rng = np.random.default_rng(0)
     data = {"x": np.concatenate([rng.normal(0, 1, 60), rng.normal(30, 1, 60)])}
-    kind = dict(rng=1, draws=500, tune=500)
+    kind = {"rng": 1, "draws": 400, "tune": 400}
     default = mx.cross_check(mx.Mixture(mx.Gaussian("x"), 2), data, **kind)
     assert default.verdict.word == "agree", default.summary()
     pulled = mx.cross_check(mx.Mixture(mx.Gaussian("x", prior=mx.FraleyRaftery()), 2), data, **kind)

@@ -1,0 +1,124 @@
+"""Functions that numba compiles at their first call, once per machine where the machine code can be kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numba
+from numba.core import types
+
+__all__ = ["ROUNDING", "SUMMING", "Compiled", "array", "given", "inner", "read_only"]
+
+ROUNDING = {"contract"}
+"""Products and sums may fuse; nothing else changes, so that infinities and NaN keep their meaning."""
+SUMMING = {"contract", "reassoc", "nsz"}
+"""Sums may be taken in another order too, as vectors need it."""
+
+_LOCK = RLock()
+
+
+def inner(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator of functions that compiled functions call: never compiled on their own."""
+    return numba.njit(fastmath=fastmath, error_model="numpy")
+
+
+def array(ndim: int) -> types.Array:
+    """Type of a contiguous array of floats."""
+    return types.Array(types.float64, ndim, "C")
+
+
+def read_only(ndim: int) -> types.Array:
+    """Type of an array of floats that is only read: any layout, any strides."""
+    return types.Array(types.float64, ndim, "A", readonly=True)
+
+
+def given(ndim: int, item: Any = types.float64) -> types.Array:
+    """Type of a contiguous array that is only read."""
+    return types.Array(item, ndim, "C", readonly=True)
+
+
+class Compiled:
+    """A function compiled for one signature when it is first called; it releases the interpreter lock.
+
+    Parameters
+    ----------
+    signature
+        numba's result type called with its argument types.
+    function
+        What to compile.
+    """
+
+    def __init__(self, signature: Any, function: Callable[..., Any], fastmath: set[str] = ROUNDING) -> None:
+        self.signature, self.function, self.fastmath = signature, function, fastmath
+
+    @cached_property
+    def ready(self) -> Callable[..., Any]:
+        """The compiled function, from the cache on disk where there is one."""
+        with _LOCK:
+            if "ready" in self.__dict__:  # another thread has been here
+                return self.__dict__["ready"]
+            directory = cache_directory()
+            if directory is None:
+                return self._compile(cache=False)
+            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, directory
+            try:
+                return self._compile(cache=True)
+            except (OSError, RuntimeError):  # the directory went away or filled up meanwhile
+                return self._compile(cache=False)
+            finally:
+                numba.config.CACHE_DIR = before
+
+    def _compile(self, *, cache: bool) -> Callable[..., Any]:
+        decorate = numba.njit(self.signature, fastmath=self.fastmath, error_model="numpy", nogil=True, cache=cache)
+        return decorate(self.function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.ready(*args)
+
+
+@cache
+def source_hash() -> str | None:
+    """A hash of the source of all kernels, because numba looks at the file of the outermost function only; None without source files."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {numba.__version__}".encode())
+    try:
+        for file in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(file.read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest()[:16]
+
+
+@cache
+def cache_directory() -> str | None:
+    """Where machine code is kept: below NUMBA_CACHE_DIR, or the user's cache directory; None where nothing can be written."""
+    key = source_hash()
+    if key is None or not Path(__file__).is_file():
+        return None
+    for base in _bases():
+        directory = base / "mixtures" / f"kernels-{key}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=directory).close()
+        except OSError:
+            continue
+        return str(directory)
+    return None
+
+
+def _bases() -> list[Path]:
+    chosen = [os.environ[name] for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME") if os.environ.get(name)]
+    if sys.platform == "win32":
+        chosen += [os.environ[name] for name in ("LOCALAPPDATA",) if os.environ.get(name)]
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return [Path(base) for base in chosen]
+    return [Path(base) for base in chosen] + [home / ("Library/Caches" if sys.platform == "darwin" else ".cache")]

@@ -1,0 +1,96 @@
+"""From log(w f) to row values and responsibilities, in tiles of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.core import types
+
+from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
+from .numeric import exponential, logarithm
+
+__all__ = ["TILE", "softmax", "soft_tile"]
+
+TILE = 256
+"""Rows in a tile."""
+ROW = TILE + 8
+"""Length of a buffer's row: neighbouring rows must not lie a multiple of 2048 bytes apart, where they fight for the same cache sets."""
+
+
+@inner(ROUNDING)
+def _ratios(joint, top, total, rows, count):  # type: ignore[no-untyped-def]
+    """Turn joint (K, 256) into exp(joint - top), with top, total and row values (256,)."""
+    first = joint[0]
+    for b in range(count):
+        top[b] = first[b]
+    for k in range(1, joint.shape[0]):
+        one = joint[k]
+        for b in range(count):
+            top[b] = one[b] if one[b] > top[b] else top[b]
+    for b in range(count):
+        top[b] = top[b] if abs(top[b]) < np.inf else 0.0
+        total[b] = 0.0
+    for k in range(joint.shape[0]):
+        one = joint[k]
+        for b in range(count):
+            ratio = exponential(one[b] - top[b])
+            one[b] = ratio
+            total[b] += ratio
+    for b in range(count):
+        rows[b] = top[b] + logarithm(total[b])
+
+
+@inner(SUMMING)
+def _normalised(joint, total, v, mass, count):  # type: ignore[no-untyped-def]
+    """Turn ratios (K, 256) into responsibilities times row weights, and add their sums to mass (K,)."""
+    for b in range(count):
+        total[b] = v[b] / (total[b] if total[b] > 0.0 else 1.0)
+    for k in range(joint.shape[0]):
+        one = joint[k]
+        sum_ = 0.0
+        for b in range(count):
+            one[b] *= total[b]
+            sum_ += one[b]
+        mass[k] += sum_
+
+
+@inner(SUMMING)
+def _weighted_sum(rows, v, count):  # type: ignore[no-untyped-def]
+    sum_ = 0.0
+    for b in range(count):
+        sum_ += v[b] * rows[b]
+    return sum_
+
+
+@inner(ROUNDING)
+def soft_tile(joint, v, count, work, mass):  # type: ignore[no-untyped-def]
+    """Responsibilities times row weights in place of joint (K, 256), their sums added to mass (K,); the weighted sum of row values.
+
+    Row values are left in work[2] of work (>= 3, 256).
+    """
+    _ratios(joint, work[0], work[1], work[2], count)
+    _normalised(joint, work[1], v, mass, count)
+    return _weighted_sum(work[2], v, count)
+
+
+def _softmax(joint, v, start, stop, rows, mass):  # type: ignore[no-untyped-def]
+    """As `soft_tile` for all tiles (tiles, K, 256) of rows start to stop; row values go to rows (n,) unless that is empty."""
+    work = np.empty((3, ROW))
+    weight = np.empty(ROW)
+    value = 0.0
+    for tile in range((stop - start + TILE - 1) // TILE):
+        begin = start + tile * TILE
+        count = min(TILE, stop - begin)
+        for b in range(count):
+            weight[b] = v[begin + b]
+        value += soft_tile(joint[tile], weight, count, work, mass)
+        if rows.size > 0:
+            for b in range(count):
+                rows[begin + b] = work[2, b]
+    return value
+
+
+softmax = Compiled(
+    types.float64(array(3), read_only(1), types.intp, types.intp, array(1), array(1)),
+    _softmax,
+)
+"""softmax(joint, v, start, stop, rows, mass) -> sum of v times row values."""

@@ -1,0 +1,116 @@
+"""Specifications with rows that the tests of the PyMC program share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pymc as pm
+
+import mixtures as mx
+from mixtures.bayes import stack
+from mixtures.bayes.compile import free_values
+from mixtures.bayes.reference import Reference
+from mixtures.data import Rows
+from mixtures.em.program import Params, Program
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A specification with rows, and points at which programs are compared."""
+
+    spec: mx.Mixture
+    data: dict
+    sample_weight: object = None
+
+    @cached_property
+    def rows(self) -> Rows:
+        return self.spec.rows(self.data, sample_weight=self.sample_weight)
+
+    @cached_property
+    def resolved(self) -> mx.Mixture:
+        return self.spec.resolve(self.rows)
+
+    @cached_property
+    def program(self) -> Program:
+        return Program(self.resolved, self.rows, "map")
+
+    @cached_property
+    def estimate(self) -> Params:
+        return mx.fit(self.resolved, self.rows, estimate="map", starts=10, rng=1).params
+
+    @cached_property
+    def reference(self) -> Reference:
+        return Reference(self.resolved, self.rows)
+
+    @cached_property
+    def model(self) -> pm.Model:
+        return mx.compile_pymc(self.spec, self.data, sample_weight=self.sample_weight)
+
+    def points(self) -> list[Params]:
+        """The posterior mode and two prior draws, data units."""
+        rng = np.random.default_rng(3)
+        return [self.estimate, *(self.program.to_data(self.program.prior_draw(rng)) for _ in range(2))]
+
+    def log_posterior(self, p: Params) -> float:
+        """Of the NumPy program, data units, without Jacobian."""
+        standard = self.program.to_standard(p)
+        log_likelihood = self.program.v @ self.program.row_log_likelihood(standard)
+        return float(log_likelihood + self.program.log_prior_data_units(standard))
+
+
+def value_point(model: pm.Model, program: Program, p: Params) -> dict:
+    """The model's sampled coordinates at parameters in data units."""
+    named = free_values(program, p)
+    found = {}
+    for rv in model.free_RVs:
+        transform, value = model.rvs_to_transforms[rv], np.asarray(named[rv.name], dtype=float)
+        if transform is not None:
+            forward = transform.forward(value, *rv.owner.inputs)
+            value = forward.eval(mode=stack.sampling_mode()) if hasattr(forward, "eval") else np.asarray(forward)
+        found[model.rvs_to_values[rv].name] = value
+    return found
+
+
+def toy(seed: int = 0, n: int = 60) -> dict:
+    """Two normal columns and a 0/1 column from two components."""
+    rng = np.random.default_rng(seed)
+    z = rng.integers(2, size=n)
+    return {
+        "x": rng.normal(size=n) + 4.0 * z,
+        "y": 10.0 * rng.normal(size=n) + z,
+        "s": (rng.random(n) < 0.2 + 0.6 * z).astype(float),
+    }
+
+
+SMALL = toy()
+LSAT = mx.load_dataset("lsat6")
+ITEMS = [f"item{i}" for i in range(1, 6)]
+
+CASES = {
+    "full": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=2), SMALL),
+    "full tied": Bound(mx.Mixture(mx.Gaussian("x", "y", covariance=mx.Shared()), n_components=2), SMALL),
+    "diagonal": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="diagonal"), n_components=3), SMALL),
+    "diagonal tied": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="EEI"), n_components=2), SMALL),
+    "spherical": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="spherical"), n_components=2), SMALL),
+    "spherical tied": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="EII"), n_components=2), SMALL),
+    "one column": Bound(mx.Mixture(mx.Gaussian("x"), n_components=2, weights=mx.Dirichlet([2.0, 3.0])), SMALL),
+    "one column tied": Bound(mx.Mixture(mx.Gaussian("x", covariance=mx.Shared()), n_components=2), SMALL),
+    "one component": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=1), SMALL),
+    "equal weights": Bound(mx.Mixture(mx.Gaussian("x"), n_components=2, weights="equal"), SMALL),
+    "patterns with counts": Bound(
+        mx.Mixture(mx.Bernoulli(*ITEMS, probability=mx.Beta(2, 1.5)), n_components=2), LSAT, "count"
+    ),
+    "product": Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Bernoulli("s"), n_components=2), SMALL),
+    "row weights": Bound(
+        mx.Mixture(mx.Gaussian("x"), n_components=2), SMALL, np.random.default_rng(1).uniform(0.5, 2.0, 60)
+    ),
+    "prior of one's own": Bound(
+        mx.Mixture(
+            [
+                mx.Gaussian("x", prior=mx.NormalInverseWishart(mean=m, kappa=0.5, nu=4.0, scale_matrix=2.0))
+                for m in (0.0, 4.0)
+            ]
+        ),
+        SMALL,
+    ),
+}
