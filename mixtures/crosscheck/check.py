@@ -185,6 +185,7 @@ def cross_check(
             rng=seed_sample,
             nuts_sampler=nuts_sampler,
             pivot=pivot,
+            progress=None if progress is None else False,
         )
     other = _checked_specification(posterior, resolved)
     found = Draws.of(posterior, resolved)

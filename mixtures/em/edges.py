@@ -42,7 +42,7 @@ def leave_edges(run: Run) -> bool:
         _accept_above(run, candidate, run.evaluation.objective + slack)
         for candidate in _single_moves(run, lambda domain, value: domain.nudge_inside(value, NUDGE))
     ]
-    empty = np.flatnonzero(run.p.weights <= 0) if run.program.fixed_weights is None else []
+    empty = np.flatnonzero(run.p.weights <= 0) if run.program.fixed_weights is None else ()
     for k in empty:
         weights = (1.0 - NUDGE) * run.p.weights
         weights[k] = NUDGE

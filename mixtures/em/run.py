@@ -24,6 +24,8 @@ TARGET = 1e-6
 NEARLY_SINGULAR = 0.005
 FIRST_FINISH = 0.01
 """Gain of a cycle below which a climb first tries to finish; the next attempts come at a tenth of the gain each."""
+MAX_NEWTON = 12
+"""Newton steps in one attempt to finish."""
 STALLED = 1e-14
 """Gain relative to the objective at which rounding hides whether it still rises."""
 MAX_HESSIAN = 160
@@ -110,7 +112,8 @@ def climb(
             if match is not None:
                 return replace(match, count=1, passes=run.passes, start_kinds=())
             stalled = gain <= STALLED * abs(before)
-            if gain >= due_gain and not (stalled and run.passes >= due_pass):
+            lingering = gain < FIRST_FINISH and run.passes >= due_pass
+            if gain >= due_gain and not lingering:
                 continue
             if np.min(program.degeneracy(run.p)) < COLLAPSED:
                 return _collapsing(run)
@@ -126,7 +129,7 @@ def climb(
             if run.history[-1] - height > 1e-9 * abs(height):  # an edge was reached or a saddle left
                 due_gain = FIRST_FINISH
             else:
-                due_gain, due_pass = 0.1 * min(due_gain, max(gain, 0.0)), run.passes + max(10, run.passes // 4)
+                due_gain, due_pass = 0.1 * min(due_gain, max(gain, 0.0)), run.passes + max(40, run.passes // 4)
     except (DegenerateComponentError, np.linalg.LinAlgError):
         return _collapsing(run)
     except KeyboardInterrupt:
@@ -162,29 +165,46 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
 def _newton(
     run: Run, coordinates: Coordinates, decrement: float, step: Array, information: Array
 ) -> tuple[float, Array, Coordinates]:
-    """Newton's method while the objective does not fall and lambda shrinks; the information is renewed while the steps are large."""
-    for _ in range(12):
-        candidate = coordinates.params(coordinates.vector(run.p) + step)
-        try:
-            evaluation = run.evaluate(candidate)
-        except (DegenerateComponentError, np.linalg.LinAlgError):
+    """Newton's method while the objective rises or lambda shrinks; the information is renewed while the steps are large."""
+    for _ in range(MAX_NEWTON):
+        far = decrement > 1e-3
+        found = _newton_step(run, coordinates, step, 0.0 if far else 1e-13 * abs(run.evaluation.log_likelihood), far)
+        if found is None:
             break
-        slack = 1e-13 * abs(run.evaluation.log_likelihood)
-        if not evaluation.objective >= run.evaluation.objective - (slack if decrement < 1e-3 else 0.0):
-            break
+        candidate, evaluation = found
         gradient = coordinates.gradient(evaluation, candidate)
         renewed = information
-        if decrement > 1e-3:
+        if far:
             renewed = coordinates.information(candidate)
             run.passes += 2 * coordinates.size
         shrunk, next_step = newton_decrement(gradient, renewed)
-        if next_step is None or shrunk >= decrement:
+        risen = evaluation.objective - run.evaluation.objective > 1e-9 * abs(run.evaluation.objective)
+        if shrunk >= decrement and not risen:
             break
         run.accept(candidate, evaluation)
+        if next_step is None:
+            decrement, information = np.inf, renewed
+            break
         decrement, step, information = shrunk, next_step, renewed
         if decrement <= 1e-3 * TARGET:
             break
     return decrement, information, coordinates
+
+
+def _newton_step(
+    run: Run, coordinates: Coordinates, step: Array, slack: float, far: bool
+) -> tuple[Params, Evaluation] | None:
+    """The Newton step, shortened until the objective does not fall; None where no length will do."""
+    here = coordinates.vector(run.p)
+    for length in (1.0, 0.5, 0.25, 0.1) if far else (1.0,):
+        candidate = coordinates.params(here + length * step)
+        try:
+            evaluation = run.evaluate(candidate)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            continue
+        if evaluation.objective >= run.evaluation.objective - slack:
+            return candidate, evaluation
+    return None
 
 
 def _escape_saddle(
@@ -195,7 +215,7 @@ def _escape_saddle(
         return None
     # Weights of coincident components have no information, only rounding: they must not set the scale.
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-3 * run.program.total))
-    if float(np.max(np.abs(gradient * scale), initial=0.0)) > 1e-3:
+    if float(np.max(np.abs(gradient * scale), initial=0.0)) > 0.05:
         return None
     values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
     here, height = coordinates.vector(run.p), run.evaluation.objective

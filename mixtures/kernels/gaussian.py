@@ -1,4 +1,8 @@
-"""Gaussian densities and statistics in tiles of rows: y = L^-1 (x - mean), sums of r, r y and r y y'."""
+"""Gaussian densities and statistics in tiles of rows: y = L^-1 (x - mean), and the sums of r y and r y y'.
+
+Full covariances take their columns in groups of four, the last filled up with zeros: d below is then a multiple of four, and
+the columns of a group lie in one row of a buffer, (d / 4, 4 ROW). Each inner loop does up to sixteen products per row.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,16 @@ from .softmax import ROW, TILE, soft_tile
 
 __all__ = ["density", "diagonal_density", "diagonal_pass", "diagonal_statistics", "full_pass", "statistics"]
 
+_1, _2, _3 = ROW, 2 * ROW, 3 * ROW  # where the columns of a group begin, after the first
+
 
 @inner(ROUNDING)
 def _load(values, columns, center, inverse_scale, begin, count, x):  # type: ignore[no-untyped-def]
-    """Standardised rows begin to begin + count as columns x (d, 256)."""
+    """Standardised columns of rows begin to begin + count, x (groups, columns in a group * ROW)."""
+    in_group = x.shape[1] // ROW
     for j in range(columns.size):
-        c, s, one, column = center[j], inverse_scale[j], x[j], columns[j]
+        place = (j % in_group) * ROW
+        c, s, one, column = center[j], inverse_scale[j], x[j // in_group, place : place + ROW], columns[j]
         for b in range(count):
             one[b] = (values[begin + b, column] - c) * s
 
@@ -32,127 +40,130 @@ def _load_weights(v, begin, count, weight):  # type: ignore[no-untyped-def]
 
 @inner(ROUNDING)
 def _whiten_two(x, mean, inverse, constant, y, out, count):  # type: ignore[no-untyped-def]
-    """One component, two columns: y (2, 256), and constant - |y|^2 / 2 added to out (256,)."""
-    x0, x1, y0, y1, m0, m1 = x[0], x[1], y[0], y[1], mean[0], mean[1]
-    a, a10, a11 = inverse[0, 0], inverse[1, 0], inverse[1, 1]
+    """As `_whiten` for two columns."""
+    count = min(count, TILE)  # tells the compiler that indices cannot overflow
+    m0, m1, a00, a10, a11 = mean[0], mean[1], inverse[0, 0], inverse[1, 0], inverse[1, 1]
     for b in range(count):
-        t = x0[b] - m0
-        y0[b] = t * a
-        y1[b] = t * a10 + (x1[b] - m1) * a11
+        t = x[b] - m0
+        y[b] = t * a00
+        y[_1 + b] = t * a10 + (x[_1 + b] - m1) * a11
     for b in range(count):
-        out[b] += constant - 0.5 * (y0[b] * y0[b] + y1[b] * y1[b])
-
-
-@inner(ROUNDING)
-def _whiten_many(x, mean, inverse, constant, y, out, away, square, count):  # type: ignore[no-untyped-def]
-    """One component, any number of columns; four products at a time, so that sums stay in registers."""
-    d = mean.size
-    for i in range(d):
-        xi, ti, m = x[i], away[i], mean[i]
-        for b in range(count):
-            ti[b] = xi[b] - m
-    for b in range(count):
-        square[b] = 0.0
-    for i in range(d):
-        yi = y[i]
-        first = i % 4 + 1
-        x0, a0 = away[0], inverse[i, 0]
-        if first == 1:
-            for b in range(count):
-                yi[b] = x0[b] * a0
-        elif first == 2:
-            x1, a1 = away[1], inverse[i, 1]
-            for b in range(count):
-                yi[b] = x0[b] * a0 + x1[b] * a1
-        elif first == 3:
-            x1, a1, x2, a2 = away[1], inverse[i, 1], away[2], inverse[i, 2]
-            for b in range(count):
-                yi[b] = x0[b] * a0 + x1[b] * a1 + x2[b] * a2
-        else:
-            x1, a1, x2, a2, x3, a3 = away[1], inverse[i, 1], away[2], inverse[i, 2], away[3], inverse[i, 3]
-            for b in range(count):
-                yi[b] = (x0[b] * a0 + x1[b] * a1) + (x2[b] * a2 + x3[b] * a3)
-        for j in range(first, i + 1, 4):
-            x0, a0, x1, a1 = away[j], inverse[i, j], away[j + 1], inverse[i, j + 1]
-            x2, a2, x3, a3 = away[j + 2], inverse[i, j + 2], away[j + 3], inverse[i, j + 3]
-            for b in range(count):
-                yi[b] += (x0[b] * a0 + x1[b] * a1) + (x2[b] * a2 + x3[b] * a3)
-        for b in range(count):
-            square[b] += yi[b] * yi[b]
-    for b in range(count):
-        out[b] += constant - 0.5 * square[b]
+        out[b] += constant - 0.5 * (y[b] * y[b] + y[_1 + b] * y[_1 + b])
 
 
 @inner(ROUNDING)
 def _whiten(x, mean, inverse, constant, y, out, away, square, count):  # type: ignore[no-untyped-def]
-    if mean.size == 2:
-        _whiten_two(x, mean, inverse, constant, y, out, count)
-    else:
-        _whiten_many(x, mean, inverse, constant, y, out, away, square, count)
+    """One component: y = inverse (x - mean), and constant - |y|^2 / 2 added to out (ROW,)."""
+    count = min(count, TILE)
+    for g in range(x.shape[0]):
+        t, xg = away[g], x[g]
+        m0, m1, m2, m3 = mean[4 * g], mean[4 * g + 1], mean[4 * g + 2], mean[4 * g + 3]
+        for b in range(count):
+            t[b] = xg[b] - m0
+            t[_1 + b] = xg[_1 + b] - m1
+            t[_2 + b] = xg[_2 + b] - m2
+            t[_3 + b] = xg[_3 + b] - m3
+    for b in range(count):
+        square[b] = 0.0
+    for g in range(x.shape[0]):
+        yg = y[g]
+        for h in range(g + 1):
+            t, a = away[h], inverse[4 * g : 4 * g + 4, 4 * h : 4 * h + 4]
+            a00, a01, a02, a03 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
+            a10, a11, a12, a13 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
+            a20, a21, a22, a23 = a[2, 0], a[2, 1], a[2, 2], a[2, 3]
+            a30, a31, a32, a33 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
+            if h == 0:
+                for b in range(count):
+                    t0, t1, t2, t3 = t[b], t[_1 + b], t[_2 + b], t[_3 + b]
+                    yg[b] = a00 * t0 + a01 * t1 + a02 * t2 + a03 * t3
+                    yg[_1 + b] = a10 * t0 + a11 * t1 + a12 * t2 + a13 * t3
+                    yg[_2 + b] = a20 * t0 + a21 * t1 + a22 * t2 + a23 * t3
+                    yg[_3 + b] = a30 * t0 + a31 * t1 + a32 * t2 + a33 * t3
+            else:
+                for b in range(count):
+                    t0, t1, t2, t3 = t[b], t[_1 + b], t[_2 + b], t[_3 + b]
+                    yg[b] = yg[b] + a00 * t0 + a01 * t1 + a02 * t2 + a03 * t3
+                    yg[_1 + b] = yg[_1 + b] + a10 * t0 + a11 * t1 + a12 * t2 + a13 * t3
+                    yg[_2 + b] = yg[_2 + b] + a20 * t0 + a21 * t1 + a22 * t2 + a23 * t3
+                    yg[_3 + b] = yg[_3 + b] + a30 * t0 + a31 * t1 + a32 * t2 + a33 * t3
+        for b in range(count):
+            y0, y1, y2, y3 = yg[b], yg[_1 + b], yg[_2 + b], yg[_3 + b]
+            square[b] = square[b] + y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
+    for b in range(count):
+        out[b] += constant - 0.5 * square[b]
 
 
 @inner(SUMMING)
 def _sums_two(r, y, first, second, count):  # type: ignore[no-untyped-def]
-    y0, y1 = y[0], y[1]
-    s0 = s1 = s00 = s10 = s11 = 0.0
+    """As `_sums` for two columns."""
+    count = min(count, TILE)
+    f0 = f1 = s00 = s10 = s11 = 0.0
     for b in range(count):
-        t, u = r[b] * y0[b], r[b] * y1[b]
-        s0 += t
-        s1 += u
-        s00 += t * y0[b]
-        s10 += t * y1[b]
-        s11 += u * y1[b]
-    first[0] += s0
-    first[1] += s1
+        y0, y1 = y[b], y[_1 + b]
+        w0, w1 = r[b] * y0, r[b] * y1
+        f0 += w0
+        f1 += w1
+        s00 += w0 * y0
+        s10 += w1 * y0
+        s11 += w1 * y1
+    first[0] += f0
+    first[1] += f1
     second[0, 0] += s00
     second[1, 0] += s10
     second[1, 1] += s11
 
 
 @inner(SUMMING)
-def _sums_many(r, y, first, second, weighted, count):  # type: ignore[no-untyped-def]
-    for i in range(first.size):
-        yi = y[i]
-        s0 = 0.0
+def _sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
+    """Add the sums of r y (d,) and, in the lower triangle, r y y' (d, d) of one component and one tile."""
+    count = min(count, TILE)
+    for g in range(y.shape[0]):
+        yg, i = y[g], 4 * g
+        f0 = f1 = f2 = f3 = s00 = s10 = s11 = s20 = s21 = s22 = s30 = s31 = s32 = s33 = 0.0
         for b in range(count):
-            weighted[b] = r[b] * yi[b]
-            s0 += weighted[b]
-        first[i] += s0
-        rest = (i + 1) % 4
-        for j in range(rest):
-            y0 = y[j]
-            s0 = 0.0
+            y0, y1, y2, y3 = yg[b], yg[_1 + b], yg[_2 + b], yg[_3 + b]
+            w0, w1, w2, w3 = r[b] * y0, r[b] * y1, r[b] * y2, r[b] * y3
+            f0, f1, f2, f3 = f0 + w0, f1 + w1, f2 + w2, f3 + w3
+            s00, s10, s20, s30 = s00 + w0 * y0, s10 + w1 * y0, s20 + w2 * y0, s30 + w3 * y0
+            s11, s21, s31 = s11 + w1 * y1, s21 + w2 * y1, s31 + w3 * y1
+            s22, s32, s33 = s22 + w2 * y2, s32 + w3 * y2, s33 + w3 * y3
+        _add_four(first, i, f0, f1, f2, f3)
+        second[i, i] += s00
+        second[i + 1, i] += s10
+        second[i + 1, i + 1] += s11
+        second[i + 2, i] += s20
+        second[i + 2, i + 1] += s21
+        second[i + 2, i + 2] += s22
+        _add_four(second[i + 3], i, s30, s31, s32, s33)
+        for h in range(g):
+            yh, j = y[h], 4 * h
+            s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
             for b in range(count):
-                s0 += weighted[b] * y0[b]
-            second[i, j] += s0
-        for j in range(rest, i + 1, 4):
-            y0, y1, y2, y3 = y[j], y[j + 1], y[j + 2], y[j + 3]
-            s0 = s1 = s2 = s3 = 0.0
-            for b in range(count):
-                t = weighted[b]
-                s0 += t * y0[b]
-                s1 += t * y1[b]
-                s2 += t * y2[b]
-                s3 += t * y3[b]
-            second[i, j] += s0
-            second[i, j + 1] += s1
-            second[i, j + 2] += s2
-            second[i, j + 3] += s3
+                w0, w1, w2, w3 = r[b] * yg[b], r[b] * yg[_1 + b], r[b] * yg[_2 + b], r[b] * yg[_3 + b]
+                y0, y1, y2, y3 = yh[b], yh[_1 + b], yh[_2 + b], yh[_3 + b]
+                s00, s01, s02, s03 = s00 + w0 * y0, s01 + w0 * y1, s02 + w0 * y2, s03 + w0 * y3
+                s10, s11, s12, s13 = s10 + w1 * y0, s11 + w1 * y1, s12 + w1 * y2, s13 + w1 * y3
+                s20, s21, s22, s23 = s20 + w2 * y0, s21 + w2 * y1, s22 + w2 * y2, s23 + w2 * y3
+                s30, s31, s32, s33 = s30 + w3 * y0, s31 + w3 * y1, s32 + w3 * y2, s33 + w3 * y3
+            _add_four(second[i], j, s00, s01, s02, s03)
+            _add_four(second[i + 1], j, s10, s11, s12, s13)
+            _add_four(second[i + 2], j, s20, s21, s22, s23)
+            _add_four(second[i + 3], j, s30, s31, s32, s33)
 
 
 @inner(ROUNDING)
-def _sums(r, y, first, second, weighted, count):  # type: ignore[no-untyped-def]
-    """Add the sums of r y (d,) and, in the lower triangle, r y y' (d, d) of one component and one tile."""
-    if first.size == 2:
-        _sums_two(r, y, first, second, count)
-    else:
-        _sums_many(r, y, first, second, weighted, count)
+def _add_four(out, j, a, b, c, d):  # type: ignore[no-untyped-def]
+    out[j] += a
+    out[j + 1] += b
+    out[j + 2] += c
+    out[j + 3] += d
 
 
 def _full_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second):  # type: ignore[no-untyped-def]
-    k, d = mean.shape
-    x, away, y, joint, work = np.empty((d, ROW)), np.empty((d, ROW)), np.empty((k, d, ROW)), np.empty((k, ROW)), np.empty((4, ROW))
-    weight = np.empty(ROW)
+    k, groups = mean.shape[0], mean.shape[1] // 4
+    x, away = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW))
+    y, joint, work, weight = np.empty((k, groups, 4 * ROW)), np.empty((k, ROW)), np.empty((4, ROW)), np.empty(ROW)
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
@@ -160,10 +171,16 @@ def _full_pass(values, columns, center, inverse_scale, v, mean, inverse, constan
         _load_weights(v, begin, count, weight)
         joint[:] = 0.0
         for j in range(k):
-            _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
+            if columns.size == 2:
+                _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j, 0], joint[j], count)
+            else:
+                _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
-            _sums(joint[j], y[j], first[j], second[j], work[3], count)
+            if columns.size == 2:
+                _sums_two(joint[j], y[j, 0], first[j], second[j], count)
+            else:
+                _sums(joint[j], y[j], first[j], second[j], count)
         if rows.size > 0:
             for b in range(count):
                 rows[begin + b] = work[2, b]
@@ -180,13 +197,15 @@ full_pass = Compiled(
 """The whole pass of a mixture of Gaussians over rows start to stop.
 
 full_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second) -> value,
-with inverse (K, d, d) of the Cholesky factors, constant (K,) the log density at the mean plus the log weight, and everything
-after `stop` written to; of `second` the lower triangle.
+the sum of v times row values. inverse (K, d, d) is that of the Cholesky factors and constant (K,) the log density at the mean
+plus the log weight; row values go to rows (n,) unless that is empty; mass (K,), first (K, d) and the lower triangle of second
+(K, d, d) are added to.
 """
 
 
 def _density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):  # type: ignore[no-untyped-def]
-    x, away, square = np.empty((columns.size, ROW)), np.empty((columns.size, ROW)), np.empty(ROW)
+    groups = mean.shape[1] // 4
+    x, away, square = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW)), np.empty(ROW)
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
@@ -201,28 +220,27 @@ density = Compiled(
 )
 """density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y).
 
-Adds log densities to joint (tiles, K, 256) at components places (J,), and leaves the whitened rows in y (tiles, J, d, 256).
+Adds log densities to joint (tiles, K, ROW) at components places (J,), and leaves y in (tiles, J, d / 4, 4 ROW).
 """
 
 
 def _statistics(y, joint, places, n, first, second):  # type: ignore[no-untyped-def]
-    weighted = np.empty(ROW)
     for tile in range((n + TILE - 1) // TILE):
         count = min(TILE, n - tile * TILE)
         for j in range(places.size):
-            _sums(joint[tile, places[j]], y[tile, j], first[j], second[j], weighted, count)
+            _sums(joint[tile, places[j]], y[tile, j], first[j], second[j], count)
 
 
 statistics = Compiled(types.void(given(4), given(3), given(1, types.intp), types.intp, array(2), array(3)), _statistics)
-"""statistics(y, joint, places, count, first, second): adds the sums of r y and (lower triangle) r y y' of `count` rows."""
+"""statistics(y, joint, places, n, first, second): adds the sums of r y and (lower triangle) r y y' of n rows."""
 
 
-# -- diagonal and spherical covariances -----------------------------------------------------------------------------------
+# -- diagonal and spherical covariances, and single columns ---------------------------------------------------------------
 
 
 @inner(ROUNDING)
 def _scale(x, mean, inverse, constant, y, out, count):  # type: ignore[no-untyped-def]
-    """One component: y = (x - mean) inverse (d, 256), and constant - |y|^2 / 2 added to out (256,)."""
+    """One component: y = (x - mean) inverse, (d, ROW), and constant - |y|^2 / 2 added to out (ROW,)."""
     for b in range(count):
         out[b] += constant
     for i in range(mean.size):
@@ -238,19 +256,18 @@ def _diagonal_sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
     """Add the sums of r y (d,) and r y^2 (d,) of one component and one tile."""
     for i in range(first.size):
         yi = y[i]
-        s0 = s1 = 0.0
+        f = s = 0.0
         for b in range(count):
-            t = r[b] * yi[b]
-            s0 += t
-            s1 += t * yi[b]
-        first[i] += s0
-        second[i] += s1
+            w = r[b] * yi[b]
+            f += w
+            s += w * yi[b]
+        first[i] += f
+        second[i] += s
 
 
 def _diagonal_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second):  # type: ignore[no-untyped-def]
     k, d = mean.shape
-    x, y, joint, work = np.empty((d, ROW)), np.empty((k, d, ROW)), np.empty((k, ROW)), np.empty((3, ROW))
-    weight = np.empty(ROW)
+    x, y, joint, work, weight = np.empty((d, ROW)), np.empty((k, d, ROW)), np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
@@ -272,7 +289,7 @@ diagonal_pass = Compiled(
     types.float64(*_ROWS, read_only(1), given(2), given(2), given(1), *_RANGE, array(1), array(1), array(2), array(2)),
     _diagonal_pass,
 )
-"""As `full_pass` for diagonal covariances (and single columns): inverse (K, d) of the standard deviations, second (K, d) the sums of r y^2."""
+"""As `full_pass`, with any d: inverse (K, d) of the standard deviations, second (K, d) the sums of r y^2."""
 
 
 def _diagonal_density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):  # type: ignore[no-untyped-def]
@@ -289,7 +306,7 @@ diagonal_density = Compiled(
     types.void(*_ROWS, given(2), given(2), given(1), *_RANGE, given(1, types.intp), array(3), array(4)),
     _diagonal_density,
 )
-"""As `density`, with inverse (J, d)."""
+"""As `density`, with inverse (J, d) and y (tiles, J, d, ROW)."""
 
 
 def _diagonal_statistics(y, joint, places, n, first, second):  # type: ignore[no-untyped-def]

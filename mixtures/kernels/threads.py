@@ -1,0 +1,80 @@
+"""Threads over row blocks, started and joined inside one call: nothing of them outlives it, so that forks find none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from itertools import count
+from threading import Thread
+from typing import Any
+
+__all__ = ["one_blas_thread", "run", "thread_count"]
+
+_VARIABLES = ("MIXTURES_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def thread_count() -> int:
+    """Threads to use: the first of MIXTURES_NUM_THREADS, OMP_NUM_THREADS and NUMBA_NUM_THREADS that is set, else the processors at hand.
+
+    One inside a worker process of `multiprocessing`, where the parent has spread the work already.
+    """
+    import multiprocessing
+
+    if multiprocessing.parent_process() is not None:
+        return 1
+    for variable in _VARIABLES:
+        value = os.environ.get(variable, "").split(",")[0].strip()
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
+    """Call task(0), ..., task(tasks - 1), on `threads` threads of which the caller's is one.
+
+    An interrupt, which Python delivers to the main thread, reaches it between two tasks; the other threads finish theirs and stop.
+    The first exception of any thread is raised.
+    """
+    if threads <= 1 or tasks <= 1:
+        for index in range(tasks):
+            task(index)
+        return
+    numbers, failures, stop = count(), [], []
+
+    def work() -> None:
+        while not stop and (index := next(numbers)) < tasks:
+            task(index)
+
+    def helper() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+            stop.append(True)
+
+    helpers = [Thread(target=helper, daemon=True) for _ in range(min(threads, tasks) - 1)]
+    try:
+        for one in helpers:
+            one.start()
+        work()
+    finally:
+        stop.append(True)
+        for one in helpers:
+            if one.ident is not None:
+                one.join()
+    if failures:
+        raise failures[0]
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Within it BLAS uses one thread, because ours call it side by side."""
+    return _blas().limit(limits=1, user_api="blas")
