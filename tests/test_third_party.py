@@ -162,4 +162,22 @@ def test_a_component_of_zeros_alone_has_rate_0(Poisson):
     assert fit.parameters["rate"].to_numpy()[0, 0] == 0.0
 
 
-# Sampling, the cross-check and the command line of this family are added here, beside EM and MAP.
+def test_it_is_sampled_and_cross_checked(Poisson, data):
+    found = mx.cross_check(mx.Mixture(Poisson("goals", "cards"), 2), data, rng=1, draws=700, tune=500)
+    assert found.verdict.word == "agree", found.summary()
+    assert found["density identity"].numbers["rows, NumPy"] <= 1e-8
+    assert "rate[1, goals]" in found.table.index
+    assert found.plot().axes
+
+
+def test_the_command_line_takes_it_by_name_and_from_toml(Poisson, data, tmp_path, capsys):
+    from mixtures.cli import run
+
+    table, model = tmp_path / "matches.csv", tmp_path / "model.toml"
+    data.to_csv(table, index=False)
+    model.write_text(mx.Mixture(Poisson("goals", "cards"), 2).to_toml())
+    assert run(["fit", str(table), "--columns", "goals,cards", "--family", "Poisson", "--k", "2", "--seed", "1"]) == 0
+    by_name = capsys.readouterr().out
+    assert run(["fit", str(table), "--spec", str(model), "--seed", "1"]) == 0
+    assert by_name == capsys.readouterr().out
+    assert "rate[goals]" in by_name

@@ -10,9 +10,8 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
-from ..data import Rows
 from ..domains import Covariance
-from ..em.program import CompiledGroup, Params, PriorTerm, Program
+from ..em.program import CompiledGroup, Params, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
 from ..spec import Mixture
@@ -207,7 +206,9 @@ class RowDraws:
     shapes: tuple[tuple[int, ...], ...]
     width: int
 
-    def __call__(self, rng: np.random.Generator, batch: tuple[int, ...], v: Array, weights: Array, *given: Array) -> Array:
+    def __call__(
+        self, rng: np.random.Generator, batch: tuple[int, ...], v: Array, weights: Array, *given: Array
+    ) -> Array:
         arrays = [np.reshape(a, shape) for a, shape in zip(given[:-1], self.shapes, strict=True)]
         count = int(np.prod(batch))
         drawn = draw_rows(self.parts, self.width, np.ravel(weights), split_thetas(self.parts, arrays), count, rng)
@@ -226,7 +227,9 @@ def reference_rows(parts: tuple[Part, ...], x: Any, weights: Any, thetas: list[d
     return top[:, 0] + pt.log(pt.sum(weights * ratio, axis=1))
 
 
-def draw_rows(parts: tuple[Part, ...], width: int, weights: Array, thetas: list[Theta], n: int, rng: np.random.Generator) -> Array:
+def draw_rows(
+    parts: tuple[Part, ...], width: int, weights: Array, thetas: list[Theta], n: int, rng: np.random.Generator
+) -> Array:
     """Rows (n, width) of the mixture: a component for each, then its columns."""
     z = rng.choice(len(weights), size=n, p=weights / weights.sum())
     drawn = np.empty((n, width))
@@ -234,5 +237,5 @@ def draw_rows(parts: tuple[Part, ...], width: int, weights: Array, thetas: list[
         place = np.full(len(weights), -1)
         place[list(part.components)] = np.arange(len(part.components))
         own = np.flatnonzero(place[z] >= 0)
-        drawn[np.ix_(own, part.columns)] = part.family.draw(place[z[own]], theta, rng)
+        drawn[np.ix_(own, np.array(part.columns))] = part.family.draw(place[z[own]], theta, rng)
     return drawn

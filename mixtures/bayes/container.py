@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ..data import Rows
 from ..em.program import Params, Program
@@ -100,7 +101,7 @@ def _row_counts(rows: Rows) -> xr.Dataset:
 
 
 def _relabelling(
-    found: Relabelling, permutation: Array, pivot: Array, rows_used: int, coords: Mapping[str, Any]
+    found: Relabelling, permutation: NDArray[np.intp], pivot: Array, rows_used: int, coords: Mapping[str, Any]
 ) -> xr.Dataset:
     sample, shape = ("chain", "draw"), permutation.shape[:2]
     variables = {
@@ -139,7 +140,8 @@ def _invariant(
             public = group.names[parameter.name]
             array = posterior[public].transpose("chain", "draw", ...).values
             for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
-                one = array[(..., slice(None), *entry)]
+                place: Any = (..., slice(None), *entry)
+                one = array[place]
                 label = f"{public}[{', '.join(group.family.columns[i] for i in entry)}]"
                 mean = (own * one).sum(axis=-1)
                 values[f"weighted mean of {label}"] = mean
@@ -160,10 +162,14 @@ def _diagnostics(invariant: xr.Dataset) -> xr.Dataset:
     names = {"r_hat": "rhat", "ess_bulk": "ess"}
     if value.sizes["quantity"] == 0 or value.sizes["draw"] < 4:
         empty = np.full(value.sizes["quantity"], np.nan)
-        return xr.Dataset({name: ("quantity", empty) for name in names}, coords={"quantity": value["quantity"].values})
+        return xr.Dataset(dict.fromkeys(names, ("quantity", empty)), coords={"quantity": value["quantity"].values})
     import arviz_stats
 
     found: dict[str, Any] = {"ess_bulk": arviz_stats.ess(invariant, method="bulk")["value"]}
     single = value.sizes["chain"] < 2
-    found["r_hat"] = xr.full_like(found["ess_bulk"], np.nan) if single else arviz_stats.rhat(invariant, method="rank")["value"]
-    return xr.Dataset({name: ("quantity", np.asarray(found[name])) for name in names}, coords={"quantity": value["quantity"].values})
+    found["r_hat"] = (
+        xr.full_like(found["ess_bulk"], np.nan) if single else arviz_stats.rhat(invariant, method="rank")["value"]
+    )
+    return xr.Dataset(
+        {name: ("quantity", np.asarray(found[name])) for name in names}, coords={"quantity": value["quantity"].values}
+    )

@@ -49,7 +49,9 @@ class Drawing(Op):
         outputs[0][0] = np.asarray(drawn, dtype=np.float64)
 
 
-def drawn_by(function: Callable[..., Array], core_ndim: int, batch_of: Callable[..., Sequence[Any]]) -> Callable[..., Any]:
+def drawn_by(
+    function: Callable[..., Array], core_ndim: int, batch_of: Callable[..., Sequence[Any]]
+) -> Callable[..., Any]:
     """The `dist=` of a `pm.CustomDist` whose values `function` draws; `batch_of` gives the batch shape of the parameters alone."""
 
     def dist(*arguments: Any) -> Any:

@@ -137,7 +137,9 @@ class RowMixture(Op):
             totals = scores if totals is None else [a + b for a, b in zip(totals, scores, strict=True)]
         return [rows, *(totals or [np.zeros_like(weights)])]
 
-    def _block(self, x: Array, v: Array, log_weights: Array, weights: Array, thetas: list[Theta]) -> tuple[Array, list[Array]]:
+    def _block(
+        self, x: Array, v: Array, log_weights: Array, weights: Array, thetas: list[Theta]
+    ) -> tuple[Array, list[Array]]:
         columns = [x if part.columns == tuple(range(x.shape[1])) else x[:, part.columns] for part in self.parts]
         joint = log_joint(self.parts, columns, log_weights, thetas)
         value, responsibilities = log_sum_exp(joint)

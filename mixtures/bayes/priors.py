@@ -48,7 +48,9 @@ class Scope(Protocol):
 @singledispatch
 def declare(prior: Prior, term: PriorTerm, scope: Scope) -> None:
     """Declare the parameters that a prior is a density of. Register a function for a prior type of your own."""
-    raise UnsupportedError(f"{prior!r}: the PyMC program has no form of this prior. Register one with mixtures.bayes.priors.declare.")
+    raise UnsupportedError(
+        f"{prior!r}: the PyMC program has no form of this prior. Register one with mixtures.bayes.priors.declare."
+    )
 
 
 @declare.register
@@ -98,7 +100,9 @@ def mean_distribution() -> Mapping[str, Any]:
     """N(center, covariance / kappa) on vectors (..., d), parameters covariance, center and kappa."""
 
     def logp(value: Any, covariance: Any, center: Any, kappa: Any) -> Any:
-        return Density(normal_density, 1, 2)(value, *(_unpad(a, value.ndim + n) for a, n in ((covariance, 1), (center, 0), (kappa, -1))))[0]
+        return Density(normal_density, 1, 2)(
+            value, *(_unpad(a, value.ndim + n) for a, n in ((covariance, 1), (center, 0), (kappa, -1)))
+        )[0]
 
     def support_point(rv: Any, size: Any, covariance: Any, center: Any, kappa: Any) -> Any:
         return pt.broadcast_to(center, rv.shape)
@@ -151,7 +155,9 @@ def _inverse_wishart(structure: str, value: Any, nu: Any, matrix: Any) -> Any:
 def _inverse_gamma(structure: str, value: Any, nu: Any, matrix: Any) -> Any:
     variance = pt.diagonal(value, axis1=-2, axis2=-1)
     variance = variance if structure == "diagonal" else variance[..., :1]
-    return pm.logp(pm.InverseGamma.dist(alpha=0.5 * nu[..., None], beta=_rate(structure, matrix)), variance).sum(axis=-1)
+    return pm.logp(pm.InverseGamma.dist(alpha=0.5 * nu[..., None], beta=_rate(structure, matrix)), variance).sum(
+        axis=-1
+    )
 
 
 def _rate(structure: str, matrix: Any) -> Any:
@@ -180,7 +186,9 @@ def _batch(size: Any, one: Array, matrix: Array) -> tuple[int, ...]:
     return np.broadcast_shapes(np.shape(one), np.shape(matrix)[:-2])
 
 
-def _draw_means(rng: np.random.Generator, batch: tuple[int, ...], covariance: Array, center: Array, kappa: Array) -> Array:
+def _draw_means(
+    rng: np.random.Generator, batch: tuple[int, ...], covariance: Array, center: Array, kappa: Array
+) -> Array:
     noise = rng.standard_normal((*batch, center.shape[-1]))
     factor = np.linalg.cholesky(covariance)
     return center + np.einsum("...ij,...j->...i", factor, noise) / np.sqrt(kappa)[..., None]

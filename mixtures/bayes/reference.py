@@ -98,9 +98,7 @@ class Reference:
             {q.name: q.domain.nudge_inside(theta[q.name], INSIDE) for q in part.family.parameters}
             for part, theta in zip(self.parts, p.thetas, strict=True)
         )
-        moved = any(
-            np.any(new[name] != old[name]) for new, old in zip(thetas, p.thetas, strict=True) for name in new
-        )
+        moved = any(np.any(new[name] != old[name]) for new, old in zip(thetas, p.thetas, strict=True) for name in new)
         if not moved and np.all(p.weights > 0):
             return None
         return Params(np.maximum(p.weights, np.finfo(np.float64).tiny), thetas)

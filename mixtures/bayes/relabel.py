@@ -134,7 +134,7 @@ def _assign(agreement: Array) -> tuple[NDArray[np.intp], Array]:
     return chosen, lead
 
 
-def permute(posterior: xr.Dataset, spec: Mixture, permutation: Array) -> xr.Dataset:
+def permute(posterior: xr.Dataset, spec: Mixture, permutation: NDArray[np.intp]) -> xr.Dataset:
     """The draws with components in the pivot's order; every variable with a component axis moves.
 
     Parameters
@@ -144,7 +144,7 @@ def permute(posterior: xr.Dataset, spec: Mixture, permutation: Array) -> xr.Data
     permutation
         (chain, draw, K).
     """
-    found = {name: variable for name, variable in posterior.data_vars.items()}
+    found = dict(posterior.data_vars)
     axes = {"component": tuple(range(spec.n_components))}
     axes |= {group.component_dim: group.components for group in spec.groups}
     for dim, components in axes.items():

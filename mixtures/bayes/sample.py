@@ -112,7 +112,7 @@ def sample(
     starts = chain_starts(program, pivot.params, chains, np.random.default_rng(seed_starts))
     model = compile_pymc(resolved, rows)
     show = sys.stderr.isatty() if progress is None else bool(progress)
-    settings = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
     with _quiet(not show):
         if nuts_sampler == "nutpie":
@@ -160,7 +160,9 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
     try:
         with model, threadpool_limits(1), warnings.catch_warnings():
             # Workers call no threaded code: BLAS is limited to one thread before they are forked.
-            warnings.filterwarnings("ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning)
+            warnings.filterwarnings(
+                "ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning
+            )
             return pm.sample(
                 **settings,
                 cores=cores,
@@ -175,11 +177,15 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 quiet=not settings["progressbar"],
             )
     except KeyboardInterrupt:
-        raise FitError("Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long.") from None
+        raise FitError(
+            "Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long."
+        ) from None
     except ValueError as error:
         if "Not enough samples" not in str(error):
             raise
-        raise FitError("Sampling was interrupted during tuning: no draw was kept. Run again, with fewer draws if it takes long.") from None
+        raise FitError(
+            "Sampling was interrupted during tuning: no draw was kept. Run again, with fewer draws if it takes long."
+        ) from None
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def make_container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | 
         return tree
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*not defined in the InferenceData scheme", category=UserWarning)
-        return InferenceData(attrs=dict(attrs or {}), **groups)
+        named: dict[str, Any] = dict(groups)
+        return InferenceData(attrs=dict(attrs or {}), **named)
 
 
 if not HAS_DATATREE:
@@ -142,7 +143,7 @@ def load(path: str | Path) -> Any:
     """Read a container written by `save`, on either stack."""
     with xr.open_datatree(path, engine="h5netcdf") as tree:
         groups = {name: child.to_dataset().load() for name, child in tree.children.items()}
-        return make_container(groups, tree.attrs)
+        return make_container(groups, {str(key): value for key, value in tree.attrs.items()})
 
 
 def versions() -> dict[str, str]:

@@ -34,7 +34,7 @@ class Standardised(Transform):
         return (value - self.center) / self.scale
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return LocationMap(self.center, self.scale)(value)
+        return LocationMap(self.center.tolist(), self.scale.tolist())(value)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         batch = value[..., 0] if self.ndim_supp else value
@@ -89,7 +89,7 @@ class StandardisedCovariance(Transform):
         return pt.switch(self.on_diagonal, pt.log(pt.switch(self.on_diagonal, packed, 1.0)), packed)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return CovarianceMap(self.scale, self.structure)(value)
+        return CovarianceMap(self.scale.tolist(), self.structure)(value)
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         log_scale = np.log(self.scale)

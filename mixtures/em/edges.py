@@ -42,8 +42,8 @@ def leave_edges(run: Run) -> bool:
         _accept_above(run, candidate, run.evaluation.objective + slack)
         for candidate in _single_moves(run, lambda domain, value: domain.nudge_inside(value, NUDGE))
     ]
-    empty = np.flatnonzero(run.p.weights <= 0) if run.program.fixed_weights is None else ()
-    for k in empty:
+    free = run.program.fixed_weights is None
+    for k in np.flatnonzero((run.p.weights <= 0) & free):
         weights = (1.0 - NUDGE) * run.p.weights
         weights[k] = NUDGE
         left.append(_accept_above(run, Params(weights, run.p.thetas), run.evaluation.objective + slack))

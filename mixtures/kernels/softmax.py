@@ -8,7 +8,7 @@ from numba.core import types
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
-__all__ = ["TILE", "softmax", "soft_tile"]
+__all__ = ["TILE", "soft_tile", "softmax"]
 
 TILE = 256
 """Rows in a tile."""
