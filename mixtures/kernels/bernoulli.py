@@ -17,7 +17,7 @@ from numba.core import types
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, soft_tile
 
-__all__ = ["VALUES", "density", "pack", "statistics", "whole_pass"]
+__all__ = ["VALUES", "density", "pack", "statistics", "tabulate", "whole_pass"]
 
 VALUES = 256
 """Values of a byte."""

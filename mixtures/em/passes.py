@@ -1,0 +1,170 @@
+"""Large passes: compiled kernels over chunks of rows, on several threads, with the numbers of the NumPy program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..families.base import Array
+
+if TYPE_CHECKING:
+    from ..kernels.bound import Kernel
+    from .program import Params, Program
+
+__all__ = ["Passes"]
+
+MOST_CHUNKS = 32
+"""Chunks of rows: a function of their number alone, so that results do not depend on threads."""
+CHUNK = 2048
+"""Fewest rows in a chunk."""
+BUFFER = 1 << 15
+"""Numbers that a buffer between kernels holds at most, where more than one tile would exceed it."""
+
+
+@dataclass
+class _Chunk:
+    """What the rows of one chunk add up to."""
+
+    mass: Array
+    sums: list[dict[str, Array]]
+    value: float = 0.0
+
+
+@dataclass
+class Passes:
+    """Kernels bound to the rows of one program; made once for a program, used by every pass.
+
+    Parameters
+    ----------
+    program
+        The program.
+    threads
+        How many threads a pass may use.
+    """
+
+    program: Program
+    threads: int
+    kernels: list[Kernel] = field(init=False)
+
+    def __post_init__(self) -> None:
+        from ..kernels.bound import NumPyKernel, RowSource
+
+        self.kernels = []
+        for compiled in self.program.groups:
+            columns = np.array(compiled.group.columns, dtype=np.intp)
+            center, scale = np.ascontiguousarray(compiled.center), np.ascontiguousarray(compiled.scale)
+            rows = RowSource(self.program.rows.values, columns, center, scale)
+            bound = compiled.family.kernel(rows, len(compiled.components))
+            self.kernels.append(bound if bound is not None else NumPyKernel(rows, compiled.family))
+
+    @property
+    def whole(self) -> Kernel | None:
+        """The kernel that does everything at once, where one block is the whole mixture."""
+        groups = self.program.groups
+        return self.kernels[0] if len(groups) == 1 and groups[0].group.covers_all and self.kernels[0].whole else None
+
+    def _chunks(self) -> list[tuple[int, int]]:
+        n = len(self.program.v)
+        size = max(CHUNK, 256 * -(-n // (256 * MOST_CHUNKS)))
+        return [(start, min(n, start + size)) for start in range(0, n, size)]
+
+    def _at(self, p: Params) -> tuple[Array, list[Any]]:
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(p.weights)
+        return log_weights, [kernel.at(theta) for kernel, theta in zip(self.kernels, p.thetas, strict=True)]
+
+    def evaluate(self, p: Params, rows: Array | None = None) -> tuple[float, Array, tuple[dict[str, Array], ...]]:
+        """A pass at p: log-likelihood, mass (K,) and the statistics of each group; row values into rows (n,) if given."""
+        log_weights, at = self._at(p)
+        out = np.empty(0) if rows is None else rows
+        ranges = self._chunks()
+        chunks = [_Chunk(np.zeros(len(log_weights)), [kernel.sums() for kernel in self.kernels]) for _ in ranges]
+        whole = self.whole
+
+        def one(index: int) -> None:
+            chunk, (start, stop) = chunks[index], ranges[index]
+            if whole is not None:
+                chunk.value = whole.whole_pass(at[0], log_weights, self.program.v, start, stop, out, chunk.mass, chunk.sums[0])
+            else:
+                self._in_blocks(log_weights, at, start, stop, chunk, out)
+
+        self._run(one, len(ranges))
+        mass = _total([chunk.mass for chunk in chunks])
+        statistics = []
+        for g, (kernel, compiled) in enumerate(zip(self.kernels, self.program.groups, strict=True)):
+            sums = {name: _total([chunk.sums[g][name] for chunk in chunks]) for name in chunks[0].sums[g]}
+            statistics.append(kernel.named(mass[compiled.components], sums))
+        return sum(chunk.value for chunk in chunks), mass, tuple(statistics)
+
+    def _in_blocks(self, log_weights: Array, at: list[Any], start: int, stop: int, chunk: _Chunk, rows: Array) -> None:
+        """Densities of every group, responsibilities, statistics of every group: block by block of a chunk."""
+        for begin, end, joint, work in self._blocks(log_weights, at, start, stop):
+            chunk.value += self._softmax(joint, self.program.v, begin, end, rows, chunk.mass)
+            for g, kernel in enumerate(self.kernels):
+                kernel.statistics(at[g], begin, end, self.program.groups[g].components, joint, work[g], chunk.sums[g])
+
+    def _blocks(
+        self, log_weights: Array, at: list[Any], start: int, stop: int
+    ) -> Iterator[tuple[int, int, Array, list[Array]]]:
+        """Ranges of rows with their log(w f), (tiles, K, 256 and some)."""
+        from ..kernels.softmax import ROW, TILE
+
+        per_row = len(log_weights) + sum(kernel.work_per_row() for kernel in self.kernels)
+        tiles = min(max(1, BUFFER // (TILE * per_row)), -(-(stop - start) // TILE))
+        joint = np.empty((tiles, len(log_weights), ROW))
+        work = [kernel.work(tiles) for kernel in self.kernels]
+        for begin in range(start, stop, tiles * TILE):
+            end = min(stop, begin + tiles * TILE)
+            joint[:] = log_weights[:, None]
+            for g, kernel in enumerate(self.kernels):
+                kernel.density(at[g], begin, end, self.program.groups[g].components, joint, work[g])
+            yield begin, end, joint, work
+
+    def row_values(self, p: Params) -> Array:
+        """Log densities (n,) of the rows, standardised units."""
+        rows = np.empty(len(self.program.v))
+        self._each_block(p, rows, None)
+        return rows
+
+    def responsibilities(self, p: Params, out: Array | None = None) -> Array:
+        """p(component given row), (n, K), into `out` if given."""
+        out = np.empty((len(self.program.v), len(p.weights))) if out is None else out
+        self._each_block(p, np.empty(0), out)
+        return out
+
+    def _each_block(self, p: Params, rows: Array, out: Array | None) -> None:
+        from ..kernels.softmax import TILE
+
+        log_weights, at = self._at(p)
+        ranges, ones = self._chunks(), np.broadcast_to(1.0, len(self.program.v))
+
+        def one(index: int) -> None:
+            mass = np.zeros(len(log_weights))
+            for begin, end, joint, _ in self._blocks(log_weights, at, *ranges[index]):
+                self._softmax(joint, ones, begin, end, rows, mass)
+                if out is not None:
+                    out[begin:end] = joint[:, :, :TILE].transpose(0, 2, 1).reshape(-1, len(mass))[: end - begin]
+
+        self._run(one, len(ranges))
+
+    @property
+    def _softmax(self) -> Callable[..., float]:
+        from ..kernels.softmax import softmax
+
+        return softmax
+
+    def _run(self, task: Callable[[int], None], tasks: int) -> None:
+        from ..kernels.threads import run
+
+        run(task, tasks, self.threads)
+
+
+def _total(parts: list[Array]) -> Array:
+    """The sum of the parts, in their order."""
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total

@@ -1,0 +1,249 @@
+"""Kernels bound to a block's rows: what a large pass calls in place of the family's NumPy formulas, with the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..families.base import Array, Family, Theta
+from . import bernoulli, gaussian
+from .softmax import ROW, TILE
+from .threads import run
+
+__all__ = ["BernoulliKernel", "DiagonalGaussianKernel", "FullGaussianKernel", "Kernel", "NumPyKernel", "RowSource"]
+
+Sums = dict[str, Array]
+Places = NDArray[np.intp]
+
+
+class RowSource(NamedTuple):
+    """Rows as kernels read them: values (n, c), the columns (d,) of a block, and their centre and scale (d,)."""
+
+    values: Array
+    columns: Places
+    center: Array
+    scale: Array
+
+    def standardised(self, start: int, stop: int) -> Array:
+        """Rows start to stop as the family's formulas take them, (rows, d)."""
+        return np.asarray((self.values[start:stop, self.columns] - self.center) / self.scale)
+
+
+class Kernel:
+    """Interface: a block's densities and statistics over ranges of rows; threads call it side by side.
+
+    A buffer `joint` is (tiles, K, ROW) with 256 rows in a tile; `places` (J,) are the block's components among all K.
+    """
+
+    whole = False
+    """Whether there is `whole_pass`, for mixtures of this block alone."""
+
+    def at(self, theta: Theta) -> Any:
+        """What passes at theta need, computed once and before any thread starts."""
+        raise NotImplementedError
+
+    def sums(self) -> Sums:
+        """Accumulators, zero."""
+        raise NotImplementedError
+
+    def work_per_row(self) -> int:
+        """Numbers per row that `density` leaves for `statistics`."""
+        return 0
+
+    def work(self, tiles: int) -> Array:
+        """A buffer for them."""
+        return np.empty(0)
+
+    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+        """Add log densities of rows start to stop to joint."""
+        raise NotImplementedError
+
+    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+        """Add statistics of the same rows to sums, from responsibilities in joint and what `density` left in work."""
+        raise NotImplementedError
+
+    def whole_pass(
+        self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
+    ) -> float:
+        """A pass over rows start to stop: the sum of v times row values; mass (K,) and sums are added to."""
+        raise NotImplementedError
+
+    def named(self, mass: Array, sums: Sums) -> Sums:
+        """The family's statistics."""
+        raise NotImplementedError
+
+
+class NumPyKernel(Kernel):
+    """The formulas of a family without kernels."""
+
+    def __init__(self, rows: RowSource, family: Family) -> None:
+        self.rows, self.family = rows, family
+
+    def at(self, theta: Theta) -> Theta:
+        self.family.log_density(self.rows.standardised(0, 1), theta)  # shows what is wrong with theta
+        return theta
+
+    def sums(self) -> Sums:
+        return {}
+
+    def density(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+        density = self.family.log_density(self.rows.standardised(start, stop), at)
+        for tile in range(-(-(stop - start) // TILE)):
+            part = density[tile * TILE : (tile + 1) * TILE].T
+            joint[tile, places, : part.shape[1]] += part
+
+    def statistics(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+        own = joint[:, places, :TILE].transpose(0, 2, 1).reshape(-1, len(places))[: stop - start]
+        for name, value in self.family.statistics(self.rows.standardised(start, stop), own, at).items():
+            sums[name] = sums[name] + value if name in sums else value
+
+    def named(self, mass: Array, sums: Sums) -> Sums:
+        return sums
+
+
+class FullGaussianKernel(Kernel):
+    """Gaussians with full covariances.
+
+    Parameters
+    ----------
+    rows
+        Where the rows are.
+    count
+        J, the number of components.
+    factorise
+        Cholesky factors (J, d, d) of covariances.
+    """
+
+    whole = True
+
+    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Array]) -> None:
+        self.count, self.d, self.factorise = count, len(rows.columns), factorise
+        self.wide = 4 * -(-self.d // 4)
+        self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
+
+    def at(self, theta: Theta) -> tuple[Array, Array, Array]:
+        factor = self.factorise(theta["covariance"])
+        mean, inverse = np.zeros((self.count, self.wide)), np.zeros((self.count, self.wide, self.wide))
+        mean[:, : self.d], inverse[:, : self.d, : self.d] = theta["mean"], np.linalg.inv(factor)
+        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        return mean, inverse, -0.5 * self.d * np.log(2.0 * np.pi) - log_det
+
+    def sums(self) -> Sums:
+        return {"first": np.zeros((self.count, self.wide)), "second": np.zeros((self.count, self.wide, self.wide))}
+
+    def work_per_row(self) -> int:
+        return self.count * self.wide
+
+    def work(self, tiles: int) -> Array:
+        return np.empty((tiles, self.count, self.wide // 4, 4 * ROW))
+
+    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+        gaussian.density(*self.source, *at, start, stop, places, joint, work)
+
+    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+        gaussian.statistics(work, joint, places, stop - start, sums["first"], sums["second"])
+
+    def whole_pass(
+        self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
+    ) -> float:
+        mean, inverse, constant = at
+        return float(
+            gaussian.full_pass(
+                *self.source, v, mean, inverse, constant + log_weights, start, stop, rows, mass, sums["first"], sums["second"]
+            )
+        )
+
+    def named(self, mass: Array, sums: Sums) -> Sums:
+        lower = sums["second"][:, : self.d, : self.d]
+        second = np.tril(lower) + np.tril(lower, -1).transpose(0, 2, 1)
+        return {"mass": mass, "first": sums["first"][:, : self.d].copy(), "second": second}
+
+
+class DiagonalGaussianKernel(Kernel):
+    """Gaussians of one column, or with diagonal covariances."""
+
+    whole = True
+
+    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Array]) -> None:
+        self.count, self.d, self.factorise = count, len(rows.columns), factorise
+        self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
+
+    def at(self, theta: Theta) -> tuple[Array, Array, Array]:
+        sd = np.diagonal(self.factorise(theta["covariance"]), axis1=1, axis2=2)
+        return np.ascontiguousarray(theta["mean"]), 1.0 / sd, -0.5 * self.d * np.log(2.0 * np.pi) - np.log(sd).sum(axis=1)
+
+    def sums(self) -> Sums:
+        return {"first": np.zeros((self.count, self.d)), "second": np.zeros((self.count, self.d))}
+
+    def work_per_row(self) -> int:
+        return self.count * self.d
+
+    def work(self, tiles: int) -> Array:
+        return np.empty((tiles, self.count, self.d, ROW))
+
+    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+        gaussian.diagonal_density(*self.source, *at, start, stop, places, joint, work)
+
+    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+        gaussian.diagonal_statistics(work, joint, places, stop - start, sums["first"], sums["second"])
+
+    def whole_pass(
+        self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
+    ) -> float:
+        mean, inverse, constant = at
+        return float(
+            gaussian.diagonal_pass(
+                *self.source, v, mean, inverse, constant + log_weights, start, stop, rows, mass, sums["first"], sums["second"]
+            )
+        )
+
+    def named(self, mass: Array, sums: Sums) -> Sums:
+        return {"mass": mass, "first": sums["first"], "second": sums["second"][:, :, None] * np.eye(self.d)}
+
+
+class BernoulliKernel(Kernel):
+    """Bernoulli columns, packed eight to a byte when the kernel is made."""
+
+    whole = True
+
+    def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
+        self.count, self.d = count, len(rows.columns)
+        self.codes = np.zeros((-(-self.d // 8), len(rows.values)), dtype=np.uint8)
+        step = 65536
+        blocks = -(-len(rows.values) // step)
+        _ = bernoulli.pack.ready
+
+        def pack(block: int) -> None:
+            stop = min(len(rows.values), (block + 1) * step)
+            bernoulli.pack(rows.values, rows.columns, block * step, stop, self.codes)
+
+        run(pack, blocks, threads)
+
+    def at(self, theta: Theta) -> Array:
+        p = np.ascontiguousarray(theta["probability"])
+        table = np.empty((self.count, len(self.codes), bernoulli.VALUES))
+        with np.errstate(divide="ignore"):
+            bernoulli.tabulate(np.log(p), np.log1p(-p), table)
+        return table
+
+    def sums(self) -> Sums:
+        return {"ones": np.zeros((self.count, self.d)), "zeros": np.zeros((self.count, self.d))}
+
+    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+        bernoulli.density(self.codes, at, start, stop, places, joint)
+
+    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+        bernoulli.statistics(self.codes, joint, places, start, stop, sums["ones"], sums["zeros"])
+
+    def whole_pass(
+        self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
+    ) -> float:
+        return float(
+            bernoulli.whole_pass(self.codes, v, at, log_weights, start, stop, rows, mass, sums["ones"], sums["zeros"])
+        )
+
+    def named(self, mass: Array, sums: Sums) -> Sums:
+        return {"mass": mass, **sums}
