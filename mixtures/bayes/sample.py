@@ -19,10 +19,11 @@ from ..errors import FitError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture
-from . import nutpie, stack
+from . import stack
 from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
+from .nutpie_sampler import POOL, draw_with_nutpie
 from .recorder import Recorder
 
 __all__ = ["sample"]
@@ -109,22 +110,20 @@ def sample(
         pivot = fit(resolved, rows, estimate=estimate, rng=seed_fit)
     elif pivot.resolved != resolved:
         raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
-    starts = chain_starts(program, pivot.params, chains, np.random.default_rng(seed_starts))
+    pooled = nuts_sampler == "nutpie"
+    starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
     model = compile_pymc(resolved, rows)
     show = sys.stderr.isatty() if progress is None else bool(progress)
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
     with _quiet(not show):
-        if nuts_sampler == "nutpie":
-            trace = nutpie.draw(model, program, pivot.params, **settings)
-        else:
-            trace = _draw(model, program, starts, **settings)
+        trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
     posterior = stack.group(trace, "posterior")
     cut = posterior.sizes["draw"] < draws or posterior.sizes["chain"] < chains
-    kinds = [start.kind for start in starts] if nuts_sampler == "pymc" else ["cloud"] * chains
+    kinds = ["pool" if pooled else starts[int(chain)].kind for chain in posterior["chain"].values]
     attrs = {
         "mixtures_interrupted": int(cut),
-        "mixtures_chain_starts": json.dumps([kinds[int(chain)] for chain in posterior["chain"].values]),
+        "mixtures_chain_starts": json.dumps(kinds),
         "mixtures_pivot": pivot.estimate,
     }
     return assemble(trace, spec, program, pivot.params, attrs)

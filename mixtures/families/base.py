@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from ..domains import Parameter, check_fixed
 from ..errors import DataError, SpecError, nearest
 from ..priors import Numbers, Prior, default_prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
+
+if TYPE_CHECKING:
+    from ..kernels.bound import Kernel, RowSource
 
 __all__ = ["Array", "DegenerateComponentError", "Family", "Layout", "Product", "Theta"]
 
@@ -332,6 +335,10 @@ class Family:
         raise NotImplementedError
 
     # -- optional ----------------------------------------------------------------------------------
+
+    def kernel(self, rows: RowSource, count: int) -> Kernel | None:
+        """Compiled densities and statistics of `count` components on these rows, for large passes; None if there are none."""
+        return None
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Per component (J,) a number that goes to 0 as its density becomes singular; infinity where it cannot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from ..domains import Parameter, UnitInterval
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
+
+if TYPE_CHECKING:
+    from ..kernels.bound import Kernel, RowSource
 
 __all__ = ["Bernoulli"]
 
@@ -90,6 +93,11 @@ class Bernoulli(Family):
         import pymc as pm
 
         return pm.logp(pm.Bernoulli.dist(p=theta["probability"][None, :, :]), x[:, None, :]).sum(axis=-1)
+
+    def kernel(self, rows: RowSource, count: int) -> Kernel:
+        from ..kernels.bound import BernoulliKernel
+
+        return BernoulliKernel(rows, count)
 
     def identifiability_cells(self) -> Array | None:
         return np.full(len(self.columns), 2.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from ..errors import DataError, SpecError, UnsupportedError, nearest
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot
 from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
+
+if TYPE_CHECKING:
+    from ..kernels.bound import Kernel, RowSource
 
 __all__ = ["Gaussian"]
 
@@ -220,6 +223,12 @@ class Gaussian(Family):
         return pt.stack([pm.logp(pm.MvNormal.dist(mu=mean[k], cov=covariance[k]), x) for k in range(count)], axis=1)
 
     # -- optional ----------------------------------------------------------------------------------
+
+    def kernel(self, rows: RowSource, count: int) -> Kernel:
+        from ..kernels.bound import DiagonalGaussianKernel, FullGaussianKernel
+
+        full = self.structure == "full" and len(self.columns) > 1
+        return (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factor)
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Smallest eigenvalue (J,) of each covariance where the pooled within-component covariance is the identity."""
