@@ -31,12 +31,15 @@ def assemble(trace: Any, spec: Mixture, program: Program, pivot: Params, attrs: 
     """
     rows, resolved = program.rows, program.spec
     posterior = stack.group(trace, "posterior")
+    posterior = posterior[[name for name in posterior.data_vars if not str(name).endswith("__")]]  # nutpie keeps both
+    posterior = posterior.drop_vars([name for name in posterior.coords if "___dim_" in str(name)])
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     draws = _draws(resolved, posterior)
     index, weights = rows_for_relabelling(rows)
     responsibilities = program.responsibilities(program.to_standard(pivot))
     found = relabel(resolved, rows.values[index], weights, responsibilities[index], draws)
     groups = {name: stack.group(trace, name) for name in stack.group_names(trace)}
+    groups = {**groups, **_data_groups(rows)}
     permutation = found.permutation.reshape(*shape, -1)
     groups["posterior"] = permute(posterior, resolved, permutation)
     coords = {"chain": posterior["chain"].values, "draw": posterior["draw"].values, "row": np.arange(len(rows.values))}
@@ -89,6 +92,14 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
         for s, (weights, thetas) in enumerate(draws):
             found[s] = log_sum_exp(log_joint(parts, columns, np.log(weights), thetas))[0]
     return found
+
+
+def _data_groups(rows: Rows) -> dict[str, xr.Dataset]:
+    """What was observed, and the weight of each row, as the model holds them."""
+    coords = {"row": np.arange(len(rows.values)), "column": list(rows.columns)}
+    observed = xr.Dataset({"y": (("row", "column"), rows.values)}, coords=coords)
+    data = {"data": (("row", "column"), rows.values), "row_weight": ("row", rows.weights)}
+    return {"observed_data": observed, "constant_data": xr.Dataset(data, coords=coords)}
 
 
 def _row_counts(rows: Rows) -> xr.Dataset:

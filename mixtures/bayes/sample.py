@@ -15,6 +15,7 @@ import numpy as np
 import pymc as pm
 
 from ..em.program import Program
+from ..em.status import Status
 from ..errors import FitError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
@@ -29,6 +30,8 @@ from .recorder import Recorder
 __all__ = ["sample"]
 
 SAMPLERS = ("pymc", "nutpie")
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+INTERRUPTED = "Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long."
 
 
 def sample(
@@ -85,7 +88,8 @@ def sample(
     SpecError, DataError
         For a specification, data or arguments that cannot be used.
     FitError
-        If sampling was interrupted before draws were kept, or failed.
+        If sampling was interrupted before any draw was kept; a later interruption returns the draws there are, with
+        `mixtures_interrupted` = 1 in the attributes.
 
     Examples
     --------
@@ -105,19 +109,21 @@ def sample(
     seed_fit, seed_starts, seed_chains = spawn_seeds(as_generator(rng), 3)
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
-    program, estimate = _program(resolved, rows)
-    if pivot is None:
-        pivot = fit(resolved, rows, estimate=estimate, rng=seed_fit)
-    elif pivot.resolved != resolved:
+    if pivot is not None and pivot.resolved != resolved:
         raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
-    pooled = nuts_sampler == "nutpie"
-    starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
-    model = compile_pymc(resolved, rows)
     show = sys.stderr.isatty() if progress is None else bool(progress)
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
-    with _quiet(not show):
-        trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
+    pooled = nuts_sampler == "nutpie"
+    try:
+        program, estimate = _program(resolved, rows)
+        pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
+        starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
+        with _quiet(not show):
+            model = compile_pymc(resolved, rows)
+            trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
+    except KeyboardInterrupt:
+        raise FitError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
     cut = posterior.sizes["draw"] < draws or posterior.sizes["chain"] < chains
     kinds = ["pool" if pooled else starts[int(chain)].kind for chain in posterior["chain"].values]
@@ -127,6 +133,14 @@ def sample(
         "mixtures_pivot": pivot.estimate,
     }
     return assemble(trace, spec, program, pivot.params, attrs)
+
+
+def _fit(resolved: Mixture, rows: Any, estimate: str, seed: int) -> EMFit:
+    """The estimate that chains start around."""
+    found = fit(resolved, rows, estimate=estimate, rng=seed)
+    if found.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return found
 
 
 def _check(**counts: int | None) -> None:
@@ -166,7 +180,7 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 **settings,
                 cores=cores,
                 blas_cores=cores,
-                mp_ctx="fork" if sys.platform == "linux" else "spawn",
+                mp_ctx=START_METHOD,
                 nuts_sampler="pymc",
                 init="adapt_diag",
                 initvals=[free_values(program, start.p) for start in starts],
@@ -175,16 +189,10 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 trace=Recorder.of(model),
                 quiet=not settings["progressbar"],
             )
-    except KeyboardInterrupt:
-        raise FitError(
-            "Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long."
-        ) from None
     except ValueError as error:
         if "Not enough samples" not in str(error):
             raise
-        raise FitError(
-            "Sampling was interrupted during tuning: no draw was kept. Run again, with fewer draws if it takes long."
-        ) from None
+        raise KeyboardInterrupt from None  # PyMC's answer to an interruption during tuning
 
 
 @contextmanager

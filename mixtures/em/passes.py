@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import SpecError
 from ..families.base import Array
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel
     from .program import Params, Program
 
-__all__ = ["Passes"]
+__all__ = ["SWITCH", "Passes", "pays", "work"]
+
+VARIABLE = "MIXTURES_KERNELS"
+SWITCH = 400_000
+"""Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes about a millisecond."""
 
 MOST_CHUNKS = 32
 """Chunks of rows: a function of their number alone, so that results do not depend on threads."""
@@ -22,6 +28,26 @@ CHUNK = 2048
 """Fewest rows in a chunk."""
 BUFFER = 1 << 15
 """Numbers that a buffer between kernels holds at most, where more than one tile would exceed it."""
+
+
+def work(program: Program) -> int:
+    """Rows times the numbers computed for each: one per entry of every parameter, four per component for its responsibility."""
+    entries = sum(layout.free.size for group in program.groups for layout in group.layout.values())
+    return len(program.v) * (entries + 4 * program.n_components)
+
+
+def pays(program: Program) -> bool:
+    """Whether the program's passes are large enough for kernels; the environment variable MIXTURES_KERNELS overrules.
+
+    Raises
+    ------
+    SpecError
+        If that is neither "always", "never" nor empty.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "always", "never"):
+        raise SpecError(f"The environment variable {VARIABLE} is {asked!r}; legal are 'always' and 'never'.")
+    return asked == "always" or (not asked and work(program) >= SWITCH)
 
 
 @dataclass
@@ -46,12 +72,15 @@ class Passes:
     """
 
     program: Program
-    threads: int
+    threads: int | None = None
     kernels: list[Kernel] = field(init=False)
 
     def __post_init__(self) -> None:
         from ..kernels.bound import NumPyKernel, RowSource
+        from ..kernels.threads import thread_count
 
+        if self.threads is None:
+            self.threads = thread_count()
         self.kernels = []
         for compiled in self.program.groups:
             columns = np.array(compiled.group.columns, dtype=np.intp)
@@ -87,7 +116,9 @@ class Passes:
         def one(index: int) -> None:
             chunk, (start, stop) = chunks[index], ranges[index]
             if whole is not None:
-                chunk.value = whole.whole_pass(at[0], log_weights, self.program.v, start, stop, out, chunk.mass, chunk.sums[0])
+                chunk.value = whole.whole_pass(
+                    at[0], log_weights, self.program.v, start, stop, out, chunk.mass, chunk.sums[0]
+                )
             else:
                 self._in_blocks(log_weights, at, start, stop, chunk, out)
 
@@ -159,7 +190,7 @@ class Passes:
     def _run(self, task: Callable[[int], None], tasks: int) -> None:
         from ..kernels.threads import run
 
-        run(task, tasks, self.threads)
+        run(task, tasks, self.threads or 1)
 
 
 def _total(parts: list[Array]) -> Array:

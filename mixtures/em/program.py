@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from ..errors import SpecError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
+
+if TYPE_CHECKING:
+    from .passes import Passes
 
 __all__ = [
     "Assignment",
@@ -110,6 +113,8 @@ class Program:
         "mle" or "map".
     standardise
         False keeps data units, to score rows that are too few or too alike to be standardised by.
+    threads
+        How many threads large passes may use; None takes OMP_NUM_THREADS, NUMBA_NUM_THREADS or the processors at hand.
 
     Raises
     ------
@@ -117,9 +122,18 @@ class Program:
         If `estimate` is unknown, or "map" is asked for and a prior has no interior mode.
     """
 
-    def __init__(self, spec: Mixture, rows: Rows, estimate: str = "mle", *, standardise: bool = True) -> None:
+    def __init__(
+        self,
+        spec: Mixture,
+        rows: Rows,
+        estimate: str = "mle",
+        *,
+        standardise: bool = True,
+        threads: int | None = None,
+    ) -> None:
         if estimate not in ("mle", "map"):
             raise SpecError(f"estimate={estimate!r}: legal are 'mle' and 'map'.")
+        self.threads = threads
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights
         self.total = float(rows.weights.sum())
@@ -145,6 +159,7 @@ class Program:
         """The same program on other rows (a subsample), in the same standardised coordinates."""
         other = object.__new__(Program)
         other.__dict__.update(self.__dict__)
+        other.__dict__.pop("passes", None)
         other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
         other.groups = tuple(_compile_group(g.group, rows, (g.center, g.scale)) for g in self.groups)
         other.log_scale = other.total * sum(float(np.log(group.scale).sum()) for group in other.groups)
@@ -157,24 +172,35 @@ class Program:
             for term in compiled.terms:
                 _refuse(term.prior.mode_problem(term.numbers), f"{compiled.family!r}")
 
+    @cached_property
+    def passes(self) -> Passes | None:
+        """The compiled passes over these rows; None where the rows are too few for them, and NumPy's formulas serve."""
+        from .passes import Passes, pays
+
+        return Passes(self, self.threads) if pays(self) else None
+
     # -- passes -----------------------------------------------------------------------------------------------------------------------------
 
     def log_joint(self, p: Params, block: slice = slice(None)) -> Array:
         """log(w_k f_k) (n, K) in standardised units."""
+        return self._e_step(p, block)[0]
+
+    def _e_step(self, p: Params, block: slice = slice(None)) -> tuple[Array, list[Any]]:
+        """log(w_k f_k) (n, K), and the work of each group that its statistics can use."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(p.weights)
-        count = len(self.v[block])
-        joint = np.tile(log_weights, (count, 1)) if not self.groups else None
+        joint, work = None, []
         for compiled, theta in zip(self.groups, p.thetas, strict=True):
-            density = compiled.family.log_density(compiled.x[block], theta)
+            density, own = compiled.family.e_step(compiled.x[block], theta)
+            work.append(own)
             if compiled.group.covers_all:
                 joint = density + log_weights if joint is None else joint + density
             else:
                 if joint is None:
-                    joint = np.tile(log_weights, (count, 1))
+                    joint = np.tile(log_weights, (len(density), 1))
                 joint[:, compiled.components] += density
         assert joint is not None
-        return joint
+        return joint, work
 
     def blocks(self) -> Iterator[slice]:
         """Row blocks, in order."""
@@ -183,10 +209,14 @@ class Program:
     def row_log_likelihood(self, p: Params) -> Array:
         """Log density (n,) of every row, in data units."""
         shift = sum(float(np.log(group.scale).sum()) for group in self.groups)
+        if self.passes is not None:
+            return self.passes.row_values(p) - shift
         return np.concatenate([soft_assignment(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
 
     def responsibilities(self, p: Params) -> Array:
         """p(component given row), (n, K)."""
+        if self.passes is not None:
+            return self.passes.responsibilities(p)
         return np.concatenate([soft_assignment(self.log_joint(p, block))[1] for block in self.blocks()])
 
     def evaluate(self, p: Params, assign: Assignment | None = None) -> Evaluation:
@@ -198,26 +228,28 @@ class Program:
             If a component has no density any more.
         """
         assign = assign or soft_assignment
+        if assign is soft_assignment and self.passes is not None:
+            value, mass, statistics = self.passes.evaluate(p)
+            return Evaluation(value, value + (self.log_prior(p) if self.is_map else 0.0), mass, statistics)
         value = 0.0
         parts: list[list[dict[str, Array]]] = []
         mass = np.zeros(self.n_components)
         for block in self.blocks():
-            row_values, R = assign(self.log_joint(p, block))
+            joint, work = self._e_step(p, block)
+            row_values, R = assign(joint)
             v = self.v[block]
             value += float(v @ row_values)
             R = R * v[:, None]
             mass += R.sum(axis=0)
-            parts.append(self._statistics(R, p, block))
-        statistics = parts[0] if len(parts) == 1 else [_add(group) for group in zip(*parts, strict=True)]
+            parts.append(
+                [
+                    g.family.statistics_after(own, g.x[block], R if g.group.covers_all else R[:, g.components], theta)
+                    for g, own, theta in zip(self.groups, work, p.thetas, strict=True)
+                ]
+            )
+        added = parts[0] if len(parts) == 1 else [_add(group) for group in zip(*parts, strict=True)]
         objective = value + (self.log_prior(p) if self.is_map else 0.0)
-        return Evaluation(value, objective, mass, tuple(statistics))
-
-    def _statistics(self, R: Array, p: Params, block: slice = slice(None)) -> list[dict[str, Array]]:
-        found = []
-        for compiled, theta in zip(self.groups, p.thetas, strict=True):
-            own = R if compiled.group.covers_all else R[:, compiled.components]
-            found.append(compiled.family.statistics(compiled.x[block], own, theta))
-        return found
+        return Evaluation(value, objective, mass, tuple(added))
 
     def m_step(self, evaluation: Evaluation, p: Params) -> Params:
         """The parameters that maximise the expected complete-data objective, from statistics taken at p."""
@@ -239,7 +271,11 @@ class Program:
         """The M-step from responsibilities (n, K) alone, statistics taken at p or at neutral parameters."""
         at = p or self.neutral()
         weighted = R * self.v[:, None]
-        return self.m_step(Evaluation(np.nan, np.nan, weighted.sum(axis=0), tuple(self._statistics(weighted, at))), at)
+        statistics = tuple(
+            g.family.statistics(g.x, weighted if g.group.covers_all else weighted[:, g.components], theta)
+            for g, theta in zip(self.groups, at.thetas, strict=True)
+        )
+        return self.m_step(Evaluation(np.nan, np.nan, weighted.sum(axis=0), statistics), at)
 
     def neutral(self) -> Params:
         """Legal parameters with all components alike, near standardised data."""
@@ -409,7 +445,7 @@ def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = Non
     terms = tuple(
         PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
     )
-    x = np.ascontiguousarray((x - center) / scale)
+    x = np.asfortranarray((x - center) / scale)  # formulas run along columns
     layout = {
         q.name: group.layout[q.name]._replace(fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
         for q in group.family.parameters

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains import Parameter, check_fixed
-from ..errors import DataError, SpecError, nearest
+from ..errors import DataError, FitError, SpecError, nearest
 from ..priors import Numbers, Prior, default_prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
 
@@ -26,11 +26,14 @@ JOINT = "joint"
 """Key of a joint prior's numbers beside those keyed by a parameter's name."""
 
 
-class DegenerateComponentError(ArithmeticError):
+class DegenerateComponentError(FitError, ArithmeticError):
     """A component has no density any more (a covariance without inverse): the engine ends the start."""
 
     def __init__(self, component: int) -> None:
-        super().__init__(f"component {component} has no density")
+        super().__init__(
+            f"Component {component} has no density any more: it has closed in on one point, or on rows tied in one "
+            "column. Use estimate='map', whose prior keeps covariances away from zero, or other parameters."
+        )
         self.component = component
 
 
@@ -335,6 +338,14 @@ class Family:
         raise NotImplementedError
 
     # -- optional ----------------------------------------------------------------------------------
+
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, Any]:
+        """The log density, and work that `statistics_after` can use: a family may save itself from doing it twice in a pass."""
+        return self.log_density(x, theta), None
+
+    def statistics_after(self, work: Any, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        """The statistics, after `e_step` on the same rows at the same theta."""
+        return self.statistics(x, R, theta)
 
     def kernel(self, rows: RowSource, count: int) -> Kernel | None:
         """Compiled densities and statistics of `count` components on these rows, for large passes; None if there are none."""

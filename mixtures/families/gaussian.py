@@ -156,16 +156,25 @@ class Gaussian(Family):
     # -- the formulas ------------------------------------------------------------------------------
 
     def log_density(self, x: Array, theta: Theta) -> Array:
+        return self.e_step(x, theta)[0]
+
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, Array]:
         factor, y = _whiten(x, theta)
         log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
         constant = -0.5 * x.shape[1] * np.log(2.0 * np.pi) - log_det
-        return (constant[:, None] - 0.5 * np.einsum("jnd,jnd->jn", y, y)).T
+        return (constant[:, None] - 0.5 * np.einsum("jdn,jdn->jn", y, y)).T, y
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        """Centred at theta: with y = L^-1 (x - mean), the sums of r, r y and r y y'."""
-        _, y = _whiten(x, theta)
-        weighted = R.T[:, :, None] * y
-        return {"mass": R.sum(axis=0), "first": weighted.sum(axis=1), "second": weighted.transpose(0, 2, 1) @ y}
+        """Centred at theta: with y = L^-1 (x - mean), the sums of r, r y and r y y', of which diagonal ones suffice there."""
+        return self.statistics_after(_whiten(x, theta)[1], x, R, theta)
+
+    def statistics_after(self, work: Array, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        y, weighted = work, R.T[:, None, :] * work
+        if self.structure == "full":
+            second = weighted @ y.transpose(0, 2, 1)
+        else:
+            second = np.einsum("jdn,jdn->jd", weighted, y)[:, :, None] * np.eye(len(self.columns))
+        return {"mass": R.sum(axis=0), "first": weighted.sum(axis=2), "second": second}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         inverse = np.linalg.inv(_factor(theta["covariance"]))
@@ -300,9 +309,9 @@ def _factor(covariance: Array) -> Array:
 
 
 def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:
-    """Cholesky factors L (J, d, d) and y = L^-1 (x - mean), (J, n, d)."""
+    """Cholesky factors L (J, d, d) and y = L^-1 (x - mean), (J, d, n)."""
     factor = _factor(theta["covariance"])
-    return factor, (x[None] - theta["mean"][:, None]) @ np.linalg.inv(factor).transpose(0, 2, 1)
+    return factor, np.linalg.inv(factor) @ (x.T - theta["mean"][:, :, None])
 
 
 def _maximise_mean(

@@ -95,7 +95,9 @@ class NumPyKernel(Kernel):
             part = density[tile * TILE : (tile + 1) * TILE].T
             joint[tile, places, : part.shape[1]] += part
 
-    def statistics(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+    def statistics(
+        self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums
+    ) -> None:
         own = joint[:, places, :TILE].transpose(0, 2, 1).reshape(-1, len(places))[: stop - start]
         for name, value in self.family.statistics(self.rows.standardised(start, stop), own, at).items():
             sums[name] = sums[name] + value if name in sums else value
@@ -152,7 +154,17 @@ class FullGaussianKernel(Kernel):
         mean, inverse, constant = at
         return float(
             gaussian.full_pass(
-                *self.source, v, mean, inverse, constant + log_weights, start, stop, rows, mass, sums["first"], sums["second"]
+                *self.source,
+                v,
+                mean,
+                inverse,
+                constant + log_weights,
+                start,
+                stop,
+                rows,
+                mass,
+                sums["first"],
+                sums["second"],
             )
         )
 
@@ -173,7 +185,11 @@ class DiagonalGaussianKernel(Kernel):
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
         sd = np.diagonal(self.factorise(theta["covariance"]), axis1=1, axis2=2)
-        return np.ascontiguousarray(theta["mean"]), 1.0 / sd, -0.5 * self.d * np.log(2.0 * np.pi) - np.log(sd).sum(axis=1)
+        return (
+            np.ascontiguousarray(theta["mean"]),
+            1.0 / sd,
+            -0.5 * self.d * np.log(2.0 * np.pi) - np.log(sd).sum(axis=1),
+        )
 
     def sums(self) -> Sums:
         return {"first": np.zeros((self.count, self.d)), "second": np.zeros((self.count, self.d))}
@@ -196,7 +212,17 @@ class DiagonalGaussianKernel(Kernel):
         mean, inverse, constant = at
         return float(
             gaussian.diagonal_pass(
-                *self.source, v, mean, inverse, constant + log_weights, start, stop, rows, mass, sums["first"], sums["second"]
+                *self.source,
+                v,
+                mean,
+                inverse,
+                constant + log_weights,
+                start,
+                stop,
+                rows,
+                mass,
+                sums["first"],
+                sums["second"],
             )
         )
 

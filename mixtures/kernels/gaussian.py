@@ -160,7 +160,9 @@ def _add_four(out, j, a, b, c, d):  # type: ignore[no-untyped-def]
     out[j + 3] += d
 
 
-def _full_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second):  # type: ignore[no-untyped-def]
+def _full_pass(
+    values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
+):  # type: ignore[no-untyped-def]
     k, groups = mean.shape[0], mean.shape[1] // 4
     x, away = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW))
     y, joint, work, weight = np.empty((k, groups, 4 * ROW)), np.empty((k, ROW)), np.empty((4, ROW)), np.empty(ROW)
@@ -265,9 +267,17 @@ def _diagonal_sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
         second[i] += s
 
 
-def _diagonal_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second):  # type: ignore[no-untyped-def]
+def _diagonal_pass(
+    values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
+):  # type: ignore[no-untyped-def]
     k, d = mean.shape
-    x, y, joint, work, weight = np.empty((d, ROW)), np.empty((k, d, ROW)), np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
+    x, y, joint, work, weight = (
+        np.empty((d, ROW)),
+        np.empty((k, d, ROW)),
+        np.empty((k, ROW)),
+        np.empty((3, ROW)),
+        np.empty(ROW),
+    )
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
@@ -316,5 +326,7 @@ def _diagonal_statistics(y, joint, places, n, first, second):  # type: ignore[no
             _diagonal_sums(joint[tile, places[j]], y[tile, j], first[j], second[j], count)
 
 
-diagonal_statistics = Compiled(types.void(given(4), given(3), given(1, types.intp), types.intp, array(2), array(2)), _diagonal_statistics)
+diagonal_statistics = Compiled(
+    types.void(given(4), given(3), given(1, types.intp), types.intp, array(2), array(2)), _diagonal_statistics
+)
 """As `statistics`, with second (J, d) the sums of r y^2."""

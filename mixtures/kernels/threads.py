@@ -41,7 +41,9 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
         for index in range(tasks):
             task(index)
         return
-    numbers, failures, stop = count(), [], []
+    numbers = count()
+    failures: list[BaseException] = []
+    stop: list[bool] = []
 
     def work() -> None:
         while not stop and (index := next(numbers)) < tasks:

@@ -49,9 +49,7 @@ def test_pymcs_own_distributions_agree_with_the_em_program(case: Bound):
 def test_the_posterior_mode_is_stationary_under_pymcs_gradient(case: Bound):
     reference, program, p = case.reference, case.program, case.estimate
     found, standard = reference.evaluate(p), program.to_standard(p)
-    weights, thetas = (
-        _add(a, b) for a, b in zip(found.likelihood_gradient, found.prior_gradient, strict=True)
-    )
+    weights, thetas = (_add(a, b) for a, b in zip(found.likelihood_gradient, found.prior_gradient, strict=True))
     coordinates = Coordinates(program, standard)
     gradient = coordinates.pull(standard, weights, program.gradient_to_standard(thetas))
     assert newton_decrement(gradient, coordinates.information(standard))[0] < 1e-4

@@ -16,7 +16,9 @@ bound = pytest.mark.parametrize("name", ["full", "spherical tied", "product", "p
 
 
 def arrays(case: Bound):
-    theta = [t[name] for part, t in zip(parts_of(case.resolved), case.estimate.thetas, strict=True) for name in part.names]
+    theta = [
+        t[name] for part, t in zip(parts_of(case.resolved), case.estimate.thetas, strict=True) for name in part.names
+    ]
     return [case.estimate.weights, *theta]
 
 
@@ -108,7 +110,9 @@ def test_second_derivatives_are_refused_by_name():
     case = CASES["full"]
     op = RowMixture(parts_of(case.resolved))
     inputs = [pt.tensor(dtype="float64", shape=a.shape) for a in arrays(case)]
-    first = pytensor.grad(op(pt.as_tensor(case.rows.values), pt.as_tensor(case.rows.weights), *inputs)[0].sum(), inputs[1])
+    first = pytensor.grad(
+        op(pt.as_tensor(case.rows.values), pt.as_tensor(case.rows.weights), *inputs)[0].sum(), inputs[1]
+    )
     with pytest.raises(NotImplementedError, match="no second derivative"):
         pytensor.grad(first.sum(), inputs[1])
 

@@ -16,7 +16,9 @@ def draws_around(case: Bound, count: int, rng: np.random.Generator, spread: floa
     """Points near the estimate, data units."""
     coordinates = Coordinates(case.program, case.program.to_standard(case.estimate))
     here = coordinates.vector(coordinates.at)
-    return [case.program.to_data(coordinates.params(here + spread * rng.standard_normal(len(here)))) for _ in range(count)]
+    return [
+        case.program.to_data(coordinates.params(here + spread * rng.standard_normal(len(here)))) for _ in range(count)
+    ]
 
 
 def responsibilities(case: Bound):

@@ -203,3 +203,38 @@ def test_four_chains_of_a_thousand_draws_have_converged():
     summary = stack.group(draws, "label_invariant_summary")
     assert (summary["r_hat"] < 1.01).all()
     assert (summary["ess_bulk"] > 400).all()
+
+
+def test_fits_before_and_after_sampling_in_processes_do_not_hang():
+    case = CASES["one column"]
+    before = mx.fit(case.spec, case.data, rng=1)
+    mx.sample(case.spec, case.data, draws=5, tune=5, chains=2, cores=2, rng=1)
+    assert mx.fit(case.spec, case.data, rng=1).log_likelihood == before.log_likelihood
+
+
+def test_workers_that_are_not_forked_give_the_same_draws(monkeypatch: pytest.MonkeyPatch):
+    case = CASES["product"]
+    few = {"draws": 5, "tune": 5, "chains": 2, "cores": 2, "rng": 1}
+    forked = mx.sample(case.spec, case.data, **few)
+    monkeypatch.setattr("mixtures.bayes.sample.START_METHOD", "spawn")
+    spawned = mx.sample(case.spec, case.data, **few)
+    np.testing.assert_array_equal(
+        stack.group(spawned, "posterior")["mean"].values, stack.group(forked, "posterior")["mean"].values
+    )
+
+
+def test_draws_by_nutpie_come_back_in_the_same_form(tmp_path):
+    pytest.importorskip("nutpie")
+    case = CASES["one column"]
+    draws = mx.sample(case.spec, case.data, draws=50, tune=50, chains=2, cores=2, rng=1, nuts_sampler="nutpie")
+    assert set(stack.group(draws, "posterior")) == {"weights", "mean", "covariance"}
+    assert stack.has_group(draws, "observed_data")
+    stack.save(draws, tmp_path / "draws.nc")
+
+
+def test_a_missing_nutpie_is_named(monkeypatch: pytest.MonkeyPatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "nutpie", None)
+    with pytest.raises(mx.FitError, match=r"mixtures-toolkit\[fast\]"):
+        mx.sample(CASES["one column"].spec, SMALL, draws=5, tune=5, chains=1, rng=1, nuts_sampler="nutpie")
