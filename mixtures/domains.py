@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -199,6 +200,13 @@ class Simplex(Domain):
         return UnitInterval().unconstrain(value)
 
 
+@cache
+def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the entries of a lower triangle (d, d)."""
+    rows, columns = np.tril_indices(d)
+    return rows, columns
+
+
 @dataclass(frozen=True)
 class Covariance(Domain):
     """Symmetric positive definite matrices (J, d, d) of one structure, free as the log-Cholesky factor.
@@ -252,7 +260,7 @@ class Covariance(Domain):
             return 0.5 * np.log(value[:, :1, 0])
         if self.structure == "diagonal":
             return 0.5 * np.log(np.diagonal(value, axis1=1, axis2=2))
-        rows, columns = np.tril_indices(d)
+        rows, columns = _lower(d)
         factor = np.asarray(np.linalg.cholesky(value), dtype=np.float64)
         factor[:, range(d), range(d)] = np.log(factor[:, range(d), range(d)])
         return factor[:, rows, columns]
@@ -264,7 +272,7 @@ class Covariance(Domain):
             value = np.zeros((count, d, d))
             value[:, diagonal, diagonal] = np.exp(2.0 * free)
             return value
-        rows, columns = np.tril_indices(d)
+        rows, columns = _lower(d)
         factor = np.zeros((count, d, d))
         factor[:, rows, columns] = free
         factor[:, diagonal, diagonal] = np.exp(factor[:, diagonal, diagonal])
@@ -275,7 +283,7 @@ class Covariance(Domain):
         if self.structure != "full":
             each = 2.0 * np.diagonal(gradient, axis1=1, axis2=2) * np.diagonal(value, axis1=1, axis2=2)
             return each if self.structure == "diagonal" else each.sum(axis=1, keepdims=True)
-        rows, columns = np.tril_indices(d)
+        rows, columns = _lower(d)
         factor = np.linalg.cholesky(value)
         inner = 2.0 * gradient @ factor
         inner[:, range(d), range(d)] *= factor[:, range(d), range(d)]

@@ -187,12 +187,26 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 compute_convergence_checks=False,
                 compile_kwargs={"mode": stack.sampling_mode()},
                 trace=Recorder.of(model),
+                callback=_EndAll() if cores == 1 else None,
                 quiet=not settings["progressbar"],
             )
     except ValueError as error:
         if "Not enough samples" not in str(error):
             raise
         raise KeyboardInterrupt from None  # PyMC's answer to an interruption during tuning
+
+
+class _EndAll:
+    """Ends chains that follow an interrupted one: run one after another, PyMC lets Ctrl-C end one of them only."""
+
+    def __init__(self) -> None:
+        self.chain, self.complete, self.interrupted = 0, True, False
+
+    def __call__(self, trace: Any, draw: Any) -> None:
+        self.interrupted = self.interrupted or (draw.chain != self.chain and not self.complete)
+        self.chain, self.complete = draw.chain, draw.is_last
+        if self.interrupted:
+            raise KeyboardInterrupt
 
 
 @contextmanager

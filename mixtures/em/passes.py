@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SWITCH", "Passes", "pays", "work"]
 
 VARIABLE = "MIXTURES_KERNELS"
-SWITCH = 400_000
+SWITCH = 600_000
 """Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes about a millisecond."""
 
 MOST_CHUNKS = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ __all__ = [
     "soft_assignment",
 ]
 
-BLOCK = 16384
+BLOCK = 8192
 """Rows evaluated at a time: nothing of size (n, K) is kept."""
 
 
@@ -163,6 +163,8 @@ class Program:
         other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
         other.groups = tuple(_compile_group(g.group, rows, (g.center, g.scale)) for g in self.groups)
         other.log_scale = other.total * sum(float(np.log(group.scale).sum()) for group in other.groups)
+        if self.passes is not None:  # they are compiled anyhow
+            other.__dict__["passes"] = replace(self.passes, program=other)
         return other
 
     def _refuse_without_mode(self) -> None:

@@ -173,7 +173,7 @@ class Gaussian(Family):
         if self.structure == "full":
             second = weighted @ y.transpose(0, 2, 1)
         else:
-            second = np.einsum("jdn,jdn->jd", weighted, y)[:, :, None] * np.eye(len(self.columns))
+            second = np.einsum("jdn,jdn->jd", weighted, y)[:, :, None] * np.eye(y.shape[1])
         return {"mass": R.sum(axis=0), "first": weighted.sum(axis=2), "second": second}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:

@@ -24,7 +24,7 @@ VALUES = 256
 _CODES = types.Array(types.uint8, 2, "C", readonly=True)
 
 
-def _pack(values, columns, start, stop, codes):  # type: ignore[no-untyped-def]
+def _pack(values, columns, start, stop, codes):
     for j in range(columns.size):
         byte, bit, column = codes[j // 8], np.uint8(1 << (j % 8)), columns[j]
         for i in range(start, stop):
@@ -38,7 +38,7 @@ pack = Compiled(
 """pack(values, columns, start, stop, codes): sets the bits of codes (bytes, n) where a column is not 0."""
 
 
-def _tabulate(on, off, table):  # type: ignore[no-untyped-def]
+def _tabulate(on, off, table):
     d = on.shape[1]
     for j in range(on.shape[0]):
         for g in range(table.shape[1]):
@@ -57,7 +57,7 @@ tabulate = Compiled(types.void(given(2), given(2), array(3)), _tabulate)
 
 
 @inner(ROUNDING)
-def _look_up(codes, table, begin, count, out):  # type: ignore[no-untyped-def]
+def _look_up(codes, table, begin, count, out):
     """Add one component's log densities of a tile to out (ROW,)."""
     for g in range(codes.shape[0]):
         byte, one = codes[g, begin : begin + count], table[g]
@@ -66,7 +66,7 @@ def _look_up(codes, table, begin, count, out):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def _tally(codes, r, begin, count, tally):  # type: ignore[no-untyped-def]
+def _tally(codes, r, begin, count, tally):
     """Add r (ROW,) of a tile to tally (bytes, 256) by the value of each byte."""
     for g in range(codes.shape[0]):
         byte, one = codes[g, begin : begin + count], tally[g]
@@ -75,7 +75,7 @@ def _tally(codes, r, begin, count, tally):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def _count(tally, ones, zeros):  # type: ignore[no-untyped-def]
+def _count(tally, ones, zeros):
     """Sums where a bit is set and where it is not, (J, d), from sums by value; `tally` is used up."""
     for j in range(ones.shape[0]):
         for g in range(tally.shape[1]):
@@ -93,7 +93,7 @@ def _count(tally, ones, zeros):  # type: ignore[no-untyped-def]
                     zeros[j, 8 * g + bit] += down
 
 
-def _whole_pass(codes, v, table, log_weights, start, stop, rows, mass, ones, zeros):  # type: ignore[no-untyped-def]
+def _whole_pass(codes, v, table, log_weights, start, stop, rows, mass, ones, zeros):
     k = table.shape[0]
     joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
     tally = np.zeros(table.shape)
@@ -124,7 +124,7 @@ whole_pass = Compiled(
 """whole_pass(codes, v, table, log_weights, start, stop, rows, mass, ones, zeros) -> the sum of v times row values."""
 
 
-def _density(codes, table, start, stop, places, joint):  # type: ignore[no-untyped-def]
+def _density(codes, table, start, stop, places, joint):
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         for j in range(places.size):
@@ -138,7 +138,7 @@ density = Compiled(
 """density(codes, table, start, stop, places, joint): adds log densities to joint (tiles, K, ROW) at components places (J,)."""
 
 
-def _statistics(codes, joint, places, start, stop, ones, zeros):  # type: ignore[no-untyped-def]
+def _statistics(codes, joint, places, start, stop, ones, zeros):
     tally = np.zeros((places.size, codes.shape[0], VALUES))
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE

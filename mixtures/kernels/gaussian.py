@@ -18,7 +18,7 @@ _1, _2, _3 = ROW, 2 * ROW, 3 * ROW  # where the columns of a group begin, after 
 
 
 @inner(ROUNDING)
-def _load(values, columns, center, inverse_scale, begin, count, x):  # type: ignore[no-untyped-def]
+def _load(values, columns, center, inverse_scale, begin, count, x):
     """Standardised columns of rows begin to begin + count, x (groups, columns in a group * ROW)."""
     in_group = x.shape[1] // ROW
     for j in range(columns.size):
@@ -29,7 +29,7 @@ def _load(values, columns, center, inverse_scale, begin, count, x):  # type: ign
 
 
 @inner(ROUNDING)
-def _load_weights(v, begin, count, weight):  # type: ignore[no-untyped-def]
+def _load_weights(v, begin, count, weight):
     """Row weights of a tile."""
     for b in range(count):
         weight[b] = v[begin + b]
@@ -39,7 +39,7 @@ def _load_weights(v, begin, count, weight):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def _whiten_two(x, mean, inverse, constant, y, out, count):  # type: ignore[no-untyped-def]
+def _whiten_two(x, mean, inverse, constant, y, out, count):
     """As `_whiten` for two columns."""
     count = min(count, TILE)  # tells the compiler that indices cannot overflow
     m0, m1, a00, a10, a11 = mean[0], mean[1], inverse[0, 0], inverse[1, 0], inverse[1, 1]
@@ -52,7 +52,7 @@ def _whiten_two(x, mean, inverse, constant, y, out, count):  # type: ignore[no-u
 
 
 @inner(ROUNDING)
-def _whiten(x, mean, inverse, constant, y, out, away, square, count):  # type: ignore[no-untyped-def]
+def _whiten(x, mean, inverse, constant, y, out, away, square, count):
     """One component: y = inverse (x - mean), and constant - |y|^2 / 2 added to out (ROW,)."""
     count = min(count, TILE)
     for g in range(x.shape[0]):
@@ -95,7 +95,7 @@ def _whiten(x, mean, inverse, constant, y, out, away, square, count):  # type: i
 
 
 @inner(SUMMING)
-def _sums_two(r, y, first, second, count):  # type: ignore[no-untyped-def]
+def _sums_two(r, y, first, second, count):
     """As `_sums` for two columns."""
     count = min(count, TILE)
     f0 = f1 = s00 = s10 = s11 = 0.0
@@ -115,7 +115,7 @@ def _sums_two(r, y, first, second, count):  # type: ignore[no-untyped-def]
 
 
 @inner(SUMMING)
-def _sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
+def _sums(r, y, first, second, count):
     """Add the sums of r y (d,) and, in the lower triangle, r y y' (d, d) of one component and one tile."""
     count = min(count, TILE)
     for g in range(y.shape[0]):
@@ -153,7 +153,7 @@ def _sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def _add_four(out, j, a, b, c, d):  # type: ignore[no-untyped-def]
+def _add_four(out, j, a, b, c, d):
     out[j] += a
     out[j + 1] += b
     out[j + 2] += c
@@ -162,7 +162,7 @@ def _add_four(out, j, a, b, c, d):  # type: ignore[no-untyped-def]
 
 def _full_pass(
     values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
-):  # type: ignore[no-untyped-def]
+):
     k, groups = mean.shape[0], mean.shape[1] // 4
     x, away = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW))
     y, joint, work, weight = np.empty((k, groups, 4 * ROW)), np.empty((k, ROW)), np.empty((4, ROW)), np.empty(ROW)
@@ -205,7 +205,7 @@ plus the log weight; row values go to rows (n,) unless that is empty; mass (K,),
 """
 
 
-def _density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):  # type: ignore[no-untyped-def]
+def _density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):
     groups = mean.shape[1] // 4
     x, away, square = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW)), np.empty(ROW)
     for tile in range((stop - start + TILE - 1) // TILE):
@@ -226,7 +226,7 @@ Adds log densities to joint (tiles, K, ROW) at components places (J,), and leave
 """
 
 
-def _statistics(y, joint, places, n, first, second):  # type: ignore[no-untyped-def]
+def _statistics(y, joint, places, n, first, second):
     for tile in range((n + TILE - 1) // TILE):
         count = min(TILE, n - tile * TILE)
         for j in range(places.size):
@@ -241,7 +241,7 @@ statistics = Compiled(types.void(given(4), given(3), given(1, types.intp), types
 
 
 @inner(ROUNDING)
-def _scale(x, mean, inverse, constant, y, out, count):  # type: ignore[no-untyped-def]
+def _scale(x, mean, inverse, constant, y, out, count):
     """One component: y = (x - mean) inverse, (d, ROW), and constant - |y|^2 / 2 added to out (ROW,)."""
     for b in range(count):
         out[b] += constant
@@ -254,7 +254,7 @@ def _scale(x, mean, inverse, constant, y, out, count):  # type: ignore[no-untype
 
 
 @inner(SUMMING)
-def _diagonal_sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
+def _diagonal_sums(r, y, first, second, count):
     """Add the sums of r y (d,) and r y^2 (d,) of one component and one tile."""
     for i in range(first.size):
         yi = y[i]
@@ -269,7 +269,7 @@ def _diagonal_sums(r, y, first, second, count):  # type: ignore[no-untyped-def]
 
 def _diagonal_pass(
     values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
-):  # type: ignore[no-untyped-def]
+):
     k, d = mean.shape
     x, y, joint, work, weight = (
         np.empty((d, ROW)),
@@ -302,7 +302,7 @@ diagonal_pass = Compiled(
 """As `full_pass`, with any d: inverse (K, d) of the standard deviations, second (K, d) the sums of r y^2."""
 
 
-def _diagonal_density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):  # type: ignore[no-untyped-def]
+def _diagonal_density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):
     x = np.empty((columns.size, ROW))
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
@@ -319,7 +319,7 @@ diagonal_density = Compiled(
 """As `density`, with inverse (J, d) and y (tiles, J, d, ROW)."""
 
 
-def _diagonal_statistics(y, joint, places, n, first, second):  # type: ignore[no-untyped-def]
+def _diagonal_statistics(y, joint, places, n, first, second):
     for tile in range((n + TILE - 1) // TILE):
         count = min(TILE, n - tile * TILE)
         for j in range(places.size):

@@ -67,7 +67,7 @@ def _float_of(typing_context: Any, x: Any) -> Any:
 
 
 @inner(ROUNDING)
-def exponential(x):  # type: ignore[no-untyped-def]
+def exponential(x):
     """exp(x) for x <= 709, to 2.3e-16 relative; 0 below -708, where NumPy's results become subnormal. NaN stays NaN."""
     z = x * _LOG2_E + _ROUND
     k = z - _ROUND
@@ -81,7 +81,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def logarithm(x):  # type: ignore[no-untyped-def]
+def logarithm(x):
     """log(x) for normal x > 0, to 3.4e-16 relative; -inf at 0, infinity and NaN as they are."""
     bits = _bits_of(x) + _OFFSET
     k = _float_of((bits >> _SHIFT) | _TWO_52) - _BIASED

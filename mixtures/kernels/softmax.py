@@ -17,7 +17,7 @@ ROW = TILE + 8
 
 
 @inner(ROUNDING)
-def _ratios(joint, top, total, rows, count):  # type: ignore[no-untyped-def]
+def _ratios(joint, top, total, rows, count):
     """Turn joint (K, 256) into exp(joint - top), with top, total and row values (256,)."""
     first = joint[0]
     for b in range(count):
@@ -40,7 +40,7 @@ def _ratios(joint, top, total, rows, count):  # type: ignore[no-untyped-def]
 
 
 @inner(SUMMING)
-def _normalised(joint, total, v, mass, count):  # type: ignore[no-untyped-def]
+def _normalised(joint, total, v, mass, count):
     """Turn ratios (K, 256) into responsibilities times row weights, and add their sums to mass (K,)."""
     for b in range(count):
         total[b] = v[b] / (total[b] if total[b] > 0.0 else 1.0)
@@ -54,7 +54,7 @@ def _normalised(joint, total, v, mass, count):  # type: ignore[no-untyped-def]
 
 
 @inner(SUMMING)
-def _weighted_sum(rows, v, count):  # type: ignore[no-untyped-def]
+def _weighted_sum(rows, v, count):
     sum_ = 0.0
     for b in range(count):
         sum_ += v[b] * rows[b]
@@ -62,7 +62,7 @@ def _weighted_sum(rows, v, count):  # type: ignore[no-untyped-def]
 
 
 @inner(ROUNDING)
-def soft_tile(joint, v, count, work, mass):  # type: ignore[no-untyped-def]
+def soft_tile(joint, v, count, work, mass):
     """Responsibilities times row weights in place of joint (K, 256), their sums added to mass (K,); the weighted sum of row values.
 
     Row values are left in work[2] of work (>= 3, 256).
@@ -72,7 +72,7 @@ def soft_tile(joint, v, count, work, mass):  # type: ignore[no-untyped-def]
     return _weighted_sum(work[2], v, count)
 
 
-def _softmax(joint, v, start, stop, rows, mass):  # type: ignore[no-untyped-def]
+def _softmax(joint, v, start, stop, rows, mass):
     """As `soft_tile` for all tiles (tiles, K, 256) of rows start to stop; row values go to rows (n,) unless that is empty."""
     work = np.empty((3, ROW))
     weight = np.empty(ROW)

@@ -38,21 +38,12 @@ def children_of(pid: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 @pytest.mark.parametrize(("tune", "cores", "word"), [(5, 2, "draws"), (100_000, 2, "error"), (5, 1, "draws")])
 def test_an_interruption_returns_the_draws_there_are_or_says_that_there_are_none(tune: int, cores: int, word: str):
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(tune=tune, cores=cores)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    until = time.monotonic() + 60
-    while cores > 1 and len(children_of(process.pid)) < cores and time.monotonic() < until:
-        time.sleep(0.1)
-    workers = children_of(process.pid)
-    time.sleep(4.0 if cores > 1 else 20.0)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=90)
+    command = [sys.executable, "-c", SCRIPT.format(tune=tune, cores=cores)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            workers, out, err = _interrupted(process, cores)
+        finally:
+            process.kill()
     assert process.returncode == 0, err
     assert "Traceback" not in err
     if cores > 1:
@@ -66,6 +57,20 @@ def test_an_interruption_returns_the_draws_there_are_or_says_that_there_are_none
     while any(_alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(_alive(pid) for pid in workers)
+
+
+def _interrupted(process: subprocess.Popen, cores: int) -> tuple[list[int], str, str]:
+    """Sends SIGINT some seconds into sampling; the worker processes there were, and the outputs."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    until = time.monotonic() + 60
+    while cores > 1 and len(children_of(process.pid)) < cores and time.monotonic() < until:
+        time.sleep(0.1)
+    workers = children_of(process.pid)
+    time.sleep(4.0 if cores > 1 else 10.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=90)
+    return workers, out, err
 
 
 def _alive(pid: int) -> bool:

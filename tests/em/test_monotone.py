@@ -19,7 +19,7 @@ STRUCTURES = ["full", "diagonal", "spherical"]
 
 
 class Watched(Run):
-    """A climb that notes, for every accepted point, the sum of the absolute row log densities."""
+    """A climb that notes, for every accepted point, the size of the terms that its objective sums: rows, and prior."""
 
     latest = None
 
@@ -29,7 +29,8 @@ class Watched(Run):
             Watched.latest = self
         super().accept(p, evaluation)
         rows, _ = self.method.assign(self.program.log_joint(p))
-        self.sizes.append(float(self.program.v @ np.abs(rows)))
+        prior = abs(self.program.log_prior(p)) if self.program.is_map else 0.0
+        self.sizes.append(float(self.program.v @ np.abs(rows)) + prior)
 
 
 @st.composite
@@ -46,7 +47,8 @@ def problems(draw):
         offset = draw(st.sampled_from([0.0, 1.0, 1e4, 1e8]))
         unit = draw(st.sampled_from([1.0, 1e-8, 1e8, 1e-3]))
         spread = draw(st.sampled_from([0.0, 1.0, 4.0, 30.0]))
-        x = rng.standard_normal((n, n_gaussian)) @ rng.standard_normal((n_gaussian, n_gaussian))
+        rotation = np.linalg.qr(rng.standard_normal((n_gaussian, n_gaussian)))[0]
+        x = rng.standard_normal((n, n_gaussian)) * 10 ** rng.uniform(-2, 0, n_gaussian) @ rotation
         x = (x + spread * rng.standard_normal((k, n_gaussian))[group] + offset) * unit
         if draw(st.booleans()):
             x = unit * np.round(x / unit, 1)
