@@ -50,7 +50,7 @@ def load(path: str | Path) -> Any:
                 return fit_from_tree(tree)
             except KeyError as error:
                 raise DataError(f"{str(path)!r} says that it holds a fit, but part of it is gone: {error}") from error
-        if "posterior" not in tree.children:
+        if "posterior" not in tree.children or "mixtures_specification" not in tree.attrs:
             raise DataError(f"{str(path)!r} holds neither a fit nor a posterior: it was not written by mixtures.")
     from .bayes.stack import load as load_container
 

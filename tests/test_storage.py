@@ -98,6 +98,18 @@ def test_any_netcdf_reader_can_read_the_parameters(tmp_path):
     assert table["mean"].sel(component=2, gaussian_column="waiting") == saved.point["mean"][2, 1]
 
 
+def test_a_posterior_comes_back_in_the_container_of_the_stack(tmp_path):
+    from mixtures.bayes import stack
+
+    draws = xr.Dataset({"mu": (("chain", "draw"), np.arange(6.0).reshape(2, 3))})
+    saved = stack.make_container({"posterior": draws}, {"mixtures_specification": product().specification.to_json()})
+    stack.save(saved, tmp_path / "posterior.nc")
+    loaded = mx.load(tmp_path / "posterior.nc")
+    assert type(loaded) is type(saved)
+    np.testing.assert_array_equal(loaded["posterior"]["mu"], draws["mu"])
+    assert mx.Mixture.from_json(loaded.attrs["mixtures_specification"]) == product().specification
+
+
 def refused(path, message):
     with pytest.raises(mx.DataError, match=message):
         mx.load(path)
@@ -126,6 +138,9 @@ def test_half_a_file_is_refused(tmp_path):
 def test_other_peoples_files_are_refused(tmp_path):
     xr.Dataset({"a": 3.0}).to_netcdf(tmp_path / "dataset.nc", engine="h5netcdf")
     refused(tmp_path / "dataset.nc", "neither a fit nor a posterior")
+    foreign = xr.DataTree.from_dict({"/posterior": xr.Dataset({"mu": (("chain", "draw"), np.zeros((2, 3)))})})
+    foreign.to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    refused(tmp_path / "foreign.nc", "neither a fit nor a posterior")
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["a"] = np.arange(3)
     refused(tmp_path / "plain.h5", "neither a fit nor a posterior")

@@ -141,14 +141,14 @@ class RowMixture(Op):
         self, x: Array, v: Array, log_weights: Array, weights: Array, thetas: list[Theta]
     ) -> tuple[Array, list[Array]]:
         columns = [x if part.columns == tuple(range(x.shape[1])) else x[:, part.columns] for part in self.parts]
-        joint = log_joint(self.parts, columns, log_weights, thetas)
+        joint, works = _e_step(self.parts, columns, log_weights, thetas)
         value, responsibilities = log_sum_exp(joint)
         weighted = (responsibilities.T * v).T
         mass = weighted.T.sum(axis=1)
         scores = [mass / weights if weights.all() else np.where(weights > 0, mass / weights, 0.0)]
-        for part, z, theta in zip(self.parts, columns, thetas, strict=True):
+        for part, z, theta, work in zip(self.parts, columns, thetas, works, strict=True):
             own = weighted if part.covers_all else weighted[:, part.components]
-            score = part.family.score(part.family.statistics(z, own, theta), theta)
+            score = part.family.score(part.family.statistics_after(work, z, own, theta), theta)
             scores += [score[name] for name in part.names]
         rows = v * value
         if not np.isfinite(rows).all():
@@ -158,20 +158,26 @@ class RowMixture(Op):
 
 def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Array, thetas: Sequence[Theta]) -> Array:
     """log(w_k f_k) (n, K) of rows whose columns are given per part."""
+    return _e_step(parts, columns, log_weights, thetas)[0]
+
+
+def _e_step(
+    parts: Sequence[Part], columns: Sequence[Array], log_weights: Array, thetas: Sequence[Theta]
+) -> tuple[Array, list[Any]]:
+    """The same, and each part's work that its statistics can use."""
     joint: Array | None = None
+    works = []
     for part, z, theta in zip(parts, columns, thetas, strict=True):
-        density = part.family.log_density(z, theta)
+        density, work = part.family.e_step(z, theta)
+        works.append(work)
         if joint is None:
-            if part.covers_all:
-                joint = density + log_weights
-                continue
-            joint = np.tile(log_weights, (len(z), 1))
-        if part.covers_all:
+            joint = density + log_weights if part.covers_all else np.tile(log_weights, (len(z), 1))
+        elif part.covers_all:
             joint = joint + density
-        else:
+        if not part.covers_all:
             joint[:, part.components] += density
     assert joint is not None
-    return joint
+    return joint, works
 
 
 def log_sum_exp(joint: Array) -> tuple[Array, Array]:

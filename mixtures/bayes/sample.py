@@ -187,7 +187,7 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 compute_convergence_checks=False,
                 compile_kwargs={"mode": stack.sampling_mode()},
                 trace=Recorder.of(model),
-                callback=_EndAll() if cores == 1 else None,
+                callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
                 quiet=not settings["progressbar"],
             )
     except ValueError as error:
@@ -199,12 +199,13 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
 class _EndAll:
     """Ends chains that follow an interrupted one: run one after another, PyMC lets Ctrl-C end one of them only."""
 
-    def __init__(self) -> None:
-        self.chain, self.complete, self.interrupted = 0, True, False
+    def __init__(self, iterations: int) -> None:
+        self.last, self.place, self.interrupted = iterations - 1, (0, 0), False
 
     def __call__(self, trace: Any, draw: Any) -> None:
-        self.interrupted = self.interrupted or (draw.chain != self.chain and not self.complete)
-        self.chain, self.complete = draw.chain, draw.is_last
+        chain, position = self.place
+        self.interrupted = self.interrupted or (draw.chain != chain and position < self.last)
+        self.place = (draw.chain, draw.draw_idx)
         if self.interrupted:
             raise KeyboardInterrupt
 

@@ -22,6 +22,18 @@ def arrays(case: Bound):
     return [case.estimate.weights, *theta]
 
 
+def directions(case: Bound, name: str, value: np.ndarray):
+    """Small moves of a parameter inside its domain: symmetric for covariances, along the identity for spherical ones."""
+    for index in np.ndindex(*value.shape):
+        h = np.zeros_like(value)
+        h[index] = 1e-6
+        if value.ndim == 3 and name.startswith("spherical"):
+            h = np.zeros_like(value) + 1e-6 * np.eye(value.shape[-1])
+        elif value.ndim == 3:
+            h = 0.5 * (h + h.swapaxes(1, 2))
+        yield h
+
+
 @bound
 def test_rows_are_weighted_log_densities(name: str):
     case = CASES[name]
@@ -36,12 +48,7 @@ def test_scores_equal_differences(name: str):
     op, given = RowMixture(parts_of(case.resolved)), arrays(case)
     scores = op.evaluate(case.rows.values, case.rows.weights, *given)[1:]
     for i, (value, score) in enumerate(zip(given, scores, strict=True)):
-        for index in np.ndindex(*value.shape):
-            symmetric = value.ndim == 3
-            h = np.zeros_like(value)
-            h[index] += 1e-6
-            if symmetric:
-                h = 0.5 * (h + h.swapaxes(1, 2))
+        for h in directions(case, name, value):
             ends = []
             for sign in (1.0, -1.0):
                 moved = [v + sign * h if j == i else v for j, v in enumerate(given)]
