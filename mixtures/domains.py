@@ -233,12 +233,14 @@ class Covariance(Domain):
         if np.any(np.isnan(value)):
             return None
         matrix = np.atleast_2d(value)
-        if not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0.0):
-            return "must be symmetric"
         variances = np.diag(matrix)
         if np.any(variances <= 0):
             return f"must be positive definite (it has {variances.min():.3g} on its diagonal)"
-        smallest = np.linalg.eigvalsh(matrix / np.sqrt(np.outer(variances, variances)))[0]  # whatever the units
+        sd = np.sqrt(variances)
+        correlations = matrix / np.outer(sd, sd)  # whatever the units
+        if np.max(np.abs(correlations - correlations.T)) > 1e-10:
+            return "must be symmetric"
+        smallest = np.linalg.eigvalsh(correlations)[0]
         if smallest <= 0:
             return f"must be positive definite (as correlations, its smallest eigenvalue is {smallest:.3g})"
         off = matrix - np.diag(np.diag(matrix))

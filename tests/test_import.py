@@ -1,8 +1,8 @@
 """Importing the package is cheap; the rest comes when it is used."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -25,13 +25,18 @@ def test_import_loads_the_standard_library_and_numpy_alone():
     assert run("-c", LIST_MODULES).split() == ["mixtures", "numpy"]
 
 
+def seconds_of_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_import_takes_less_than_half_a_second_the_whole_process_included():
     run("-c", "import mixtures")  # bytecode is compiled and files are in memory
     times = []
     for _ in range(5):
-        begin = time.perf_counter()
+        before = seconds_of_children()  # processor time: the machine may be busy with other tests
         run("-c", "import mixtures")
-        times.append(time.perf_counter() - begin)
+        times.append(seconds_of_children() - before)
     assert min(times) < 0.5
 
 

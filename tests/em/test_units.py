@@ -68,6 +68,12 @@ def test_a_covariance_is_legal_whatever_the_units_of_its_columns(seed):
     mx.Gaussian("a", "b", "c", covariance=covariance)
 
 
+def test_a_covariance_need_be_symmetric_only_to_the_rounding_of_its_variances():
+    mx.Gaussian("a", "b", covariance=[[4e13, -4e-5], [3e-5, 2e15]])
+    with pytest.raises(mx.SpecError, match="must be symmetric"):
+        mx.Gaussian("a", "b", covariance=[[4.0, 0.5], [0.4, 2.0]])
+
+
 def test_a_shift_of_1e8_keeps_the_map_estimate(x):
     spec = mx.Mixture(mx.Gaussian(*COLUMNS), n_components=2)
     shifted = x + 1e8
