@@ -52,7 +52,7 @@ def stand_in(spec, data, *, sample_weight=None, word="agree", chains=2, draws=10
         resolved=mle.resolved,
         mle=mle,
         map=map_,
-        posterior=xr.DataTree.from_dict({"/posterior": posterior}),
+        posterior=_container(posterior, spec),
         table=table,
         checks=CHECKS,
         verdict=verdict,
@@ -74,3 +74,10 @@ def _draws(mle, program, curvature, chains, draws):
         name: np.array([one[name] for one in named]).reshape(chains, draws, *value.shape)
         for name, value in named[0].items()
     }
+
+
+def _container(posterior, spec):
+    """Draws as `sample` hands them out: the specification is inside."""
+    tree = xr.DataTree.from_dict({"/posterior": posterior})
+    tree.attrs["mixtures_specification"] = spec.to_json()
+    return tree
