@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from .errors import DataError
 from .tables import Table, as_numbers, name_list, open_table, row_label
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["LARGE", "Rows", "read_rows"]
+
+LARGE = 1 << 22
+"""Numbers (32 MB) from which on rows are looked at in place, block by block, and not copied where that can be helped."""
+BLOCK = 1 << 16
+"""Rows in such a block."""
+SAMPLE = 200_000
+"""Rows, evenly spaced, on which it is judged whether equal rows are many, if there are more than five times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,17 @@ class Rows:
             return round(self.total)
         return self.n_given if self.inverse is None else int(np.count_nonzero(self.inverse >= 0))
 
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """`values` in blocks, each with the number of its first row."""
+        return ((start, self.values[start : start + BLOCK]) for start in range(0, len(self.values), BLOCK))
+
+    def thinned(self, most: int) -> Rows:
+        """Evenly spaced rows, fewer than twice `most`; all where there are no more."""
+        every = max(1, len(self.values) // most)
+        if every == 1:
+            return self
+        return replace(self, values=self.values[::every], weights=self.weights[::every], inverse=None)
+
     def row_name(self, row: int) -> str:
         """Row `row` of `values` as the user would name it: the first given row that went there.
 
@@ -90,9 +108,37 @@ def _sample_weights(table: Table, sample_weight: Any, n: int) -> NDArray[np.floa
     return weights
 
 
+def _matrix(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
+    """The columns as one matrix (n, d): a copy, in which -0.0 is 0.0, unless it is a large array already."""
+    ready = table.matrix
+    if ready is not None and ready.dtype == np.float64 and ready.size >= LARGE:
+        view = ready.view()
+        view.flags.writeable = False
+        return view
+    values = np.zeros((0, 0))
+    for j, name in enumerate(names):
+        column = table.column(name)
+        if j == 0:
+            if not column.size:
+                raise DataError(f"The data are empty: columns {name_list(names)} have no rows. Pass at least one row.")
+            values = np.empty((column.size, len(names)), order="F" if column.size * len(names) >= LARGE else "C")
+        if column.size != len(values):
+            raise DataError(
+                f"Column {name!r} has {column.size} values where {names[0]!r} has {len(values)}. Pass equal lengths."
+            )
+        np.add(column, 0.0, out=values[:, j])
+    return values
+
+
+def _blocks(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    return (values[start : start + BLOCK] for start in range(0, len(values), BLOCK))
+
+
 def _refuse_not_finite(
     values: NDArray[np.float64], used: NDArray[np.bool_], columns: Sequence[str], table: Table
 ) -> None:
+    if all(np.isfinite(block).all() for block in _blocks(values)):
+        return
     bad = ~np.isfinite(values) & used[:, None]
     if not bad.any():
         return
@@ -126,6 +172,8 @@ def _equal_rows(values: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[
 
 def _mostly_distinct(values: NDArray[np.float64]) -> bool:
     """Whether more than half of the rows are distinct; one column with so many distinct values shows it cheaply."""
+    if len(values) > 5 * SAMPLE:
+        values = values[:: len(values) // SAMPLE]
     half = len(values) / 2
     return any(np.unique(column).size > half for column in values.T) or _equal_rows(values)[0].size > half
 
@@ -164,26 +212,20 @@ def read_rows(data: Any, columns: Sequence[str], *, sample_weight: Any = None, m
     table = open_table(data, names)
     if not table.names:
         raise DataError("The data are empty: no columns and no rows. Pass a table with at least one row.")
-    read = [table.column(name) for name in names]
-    n = read[0].size
-    for name, column in zip(names, read, strict=True):
-        if column.size != n:
-            raise DataError(f"Column {name!r} has {column.size} values where {names[0]!r} has {n}. Pass equal lengths.")
-    if n == 0:
-        raise DataError(f"The data are empty: columns {name_list(names)} have no rows. Pass at least one row.")
-    values = np.column_stack(read) + 0.0  # a copy of ours, in which -0.0 is 0.0: equal rows are equal bit by bit
+    values = _matrix(table, names)
+    n = len(values)
     given = sample_weight is not None
-    weights = _sample_weights(table, sample_weight, n) if given else np.ones(n)
-    used = weights > 0
+    weights = _sample_weights(table, sample_weight, n) if given else np.broadcast_to(1.0, n)
+    used = weights > 0 if given else np.broadcast_to(True, n)
     _refuse_not_finite(values, used, names, table)
 
     weighting: Literal["none", "counts", "fractional"] = "none"
     if given:
         weighting = "counts" if np.array_equal(weights, np.rint(weights)) else "fractional"
     inverse: NDArray[np.intp] | None = None
-    if not used.all():
+    if given and not used.all():
         inverse = np.where(used, np.cumsum(used, dtype=np.intp) - 1, -1)
-    values, weights = values[used], weights[used]
+        values, weights = values[used], weights[used]
     if merge and (given or not _mostly_distinct(values)):
         first, of_used = _equal_rows(values)
         values = values[first]

@@ -16,9 +16,20 @@ from numpy.typing import NDArray
 
 from .errors import SpecError
 
-__all__ = ["Covariance", "Domain", "Parameter", "Positive", "Real", "Simplex", "UnitInterval"]
+__all__ = ["Covariance", "Domain", "Parameter", "Positive", "Real", "Simplex", "UnitInterval", "power_of_two"]
 
 Array = NDArray[np.float64]
+
+
+def power_of_two(scale: Array) -> Array:
+    """The nearest powers of two: dividing by them rounds nothing.
+
+    Examples
+    --------
+    >>> power_of_two(np.array([1.1, 13.6])).tolist()
+    [1.0, 16.0]
+    """
+    return np.exp2(np.round(np.log2(scale)))
 
 
 class Domain:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "FitError", "MixtureError", "MixtureWarning", "SpecError", "UnsupportedError", "nearest"]
+__all__ = [
+    "DataError",
+    "FitError",
+    "InterruptedSamplingError",
+    "MixtureError",
+    "MixtureWarning",
+    "SpecError",
+    "UnsupportedError",
+    "nearest",
+]
 
 
 class MixtureError(Exception):
@@ -26,6 +35,10 @@ class DataError(MixtureError, ValueError):
 
 class FitError(MixtureError, RuntimeError):
     """No estimate or no posterior could be produced; says why and what to run next."""
+
+
+class InterruptedSamplingError(FitError):
+    """The user interrupted sampling before any draw was kept."""
 
 
 class MixtureWarning(UserWarning):

@@ -210,6 +210,7 @@ def fit(
     sample_weight: Any = None,
     threshold: float = NEARLY_SINGULAR,
     progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
 ) -> EMFit:
     """Fit a mixture by EM from many starts and return its best sound local maximum.
 
@@ -234,6 +235,8 @@ def fit(
         the pooled within-component covariance is the identity.
     progress
         Called with (starts done, starts in all).
+    threads
+        How many threads a large pass may use; None takes OMP_NUM_THREADS, NUMBA_NUM_THREADS or the processors at hand.
 
     Returns
     -------
@@ -261,7 +264,7 @@ def fit(
     """
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
-    program = Program(resolved, rows, estimate)
+    program = Program(resolved, rows, estimate, threads=threads)
     found = search(
         program,
         as_method(method),

@@ -44,12 +44,16 @@ def row_label(row: int, index: NDArray[Any] | None) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the names of its columns, how to get one, the labels of its rows if any, and how to drop rows."""
+    """A table: the names of its columns, how to get one, the labels of its rows if any, and how to drop rows.
+
+    matrix is the array (n, d) of exactly these columns, where the table is one.
+    """
 
     names: tuple[str, ...]
     get: Callable[[str], NDArray[Any]]
     index: NDArray[Any] | None
     drop_missing: str
+    matrix: NDArray[Any] | None = None
 
     def column(self, name: str, role: str = "column") -> NDArray[np.float64]:
         """Column `name` as float64 (n,); missing cells are NaN."""
@@ -154,7 +158,8 @@ def _from_array(data: Any, columns: Sequence[str]) -> Table:
             "Columns of an array are taken by position: select those, in that order, or pass a table with names."
         )
     position = {name: j for j, name in enumerate(columns)}
-    return Table(tuple(columns), lambda name: array[:, position[name]], None, "data[np.isfinite(data).all(axis=1)]")
+    drop = "data[np.isfinite(data).all(axis=1)]"
+    return Table(tuple(columns), lambda name: array[:, position[name]], None, drop, array)
 
 
 def _from_dataset(data: Any, columns: Sequence[str]) -> Table:

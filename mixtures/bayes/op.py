@@ -17,6 +17,7 @@ from pytensor.graph.op import Op
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.exceptions import NotScalarConstantError
 
+from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
 from ..spec import Mixture
 from .stack import disconnected, register_object_mode
@@ -25,6 +26,8 @@ __all__ = ["Part", "RowMixture", "parts_of"]
 
 BLOCK = 16384
 """Rows evaluated at a time."""
+SWITCH = 60_000
+"""Work of a pass (see `mixtures.em.passes.work`) from which on kernels pay for a sampler, which makes ten thousand passes and more."""
 
 
 class Part(NamedTuple):
@@ -79,6 +82,10 @@ class RowMixture(Op):
 
     def __init__(self, parts: tuple[Part, ...]) -> None:
         self.parts = parts
+        self.bound: kernels.Passes | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "bound": None}
 
     def make_node(self, x: Any, v: Any, weights: Any, *thetas: Any) -> Apply:
         inputs = [pt.as_tensor_variable(value, dtype="float64") for value in (x, v, weights, *thetas)]
@@ -128,7 +135,31 @@ class RowMixture(Op):
             return [np.full(len(x), -np.inf), *(np.zeros_like(value) for value in (weights, *thetas))]
         return found
 
+    def _passes(self, x: Array, v: Array, n_components: int) -> kernels.Passes | None:
+        """Kernels for these rows, kept while the rows are the same and cannot change; None where NumPy's formulas are faster."""
+        if self.bound is not None and self.bound.values is x and self.bound.v is v:
+            return self.bound
+        blocks = [
+            kernels.Block(
+                part.family,
+                np.array(part.components),
+                part.columns,
+                part.covers_all,
+                np.zeros(len(part.columns)),
+                np.ones(len(part.columns)),
+            )
+            for part in self.parts
+        ]
+        if not kernels.pays(kernels.work(blocks, len(x), n_components), SWITCH):
+            return None
+        passes = kernels.Passes(x, v, blocks, n_components, threads=1)  # chains run side by side
+        self.bound = None if x.flags.writeable or v.flags.writeable else passes
+        return passes
+
     def _evaluate(self, x: Array, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
+        passes = self._passes(x, v, len(weights))
+        if passes is not None:
+            return self._in_kernels(passes, v, weights, thetas)
         log_weights = np.log(weights)
         rows, totals = np.empty(len(x)), None
         for start in range(0, len(x), BLOCK):
@@ -136,6 +167,15 @@ class RowMixture(Op):
             rows[block], scores = self._block(x[block], v[block], log_weights, weights, thetas)
             totals = scores if totals is None else [a + b for a, b in zip(totals, scores, strict=True)]
         return [rows, *(totals or [np.zeros_like(weights)])]
+
+    def _in_kernels(self, passes: kernels.Passes, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
+        rows = np.empty(len(v))
+        _, mass, statistics = passes.evaluate(weights, thetas, rows)
+        scores = [_weight_scores(mass, weights)]
+        for part, theta, found in zip(self.parts, thetas, statistics, strict=True):
+            score = part.family.score(found, theta)
+            scores += [score[name] for name in part.names]
+        return [_weighted(v, rows), *scores]
 
     def _block(
         self, x: Array, v: Array, log_weights: Array, weights: Array, thetas: list[Theta]
@@ -145,15 +185,24 @@ class RowMixture(Op):
         value, responsibilities = log_sum_exp(joint)
         weighted = (responsibilities.T * v).T
         mass = weighted.T.sum(axis=1)
-        scores = [mass / weights if weights.all() else np.where(weights > 0, mass / weights, 0.0)]
+        scores = [_weight_scores(mass, weights)]
         for part, z, theta, work in zip(self.parts, columns, thetas, works, strict=True):
             own = weighted if part.covers_all else weighted[:, part.components]
             score = part.family.score(part.family.statistics_after(work, z, own, theta), theta)
             scores += [score[name] for name in part.names]
-        rows = v * value
-        if not np.isfinite(rows).all():
-            rows = np.where(v > 0, np.where(np.isnan(rows), -np.inf, rows), 0.0)
-        return rows, scores
+        return _weighted(v, value), scores
+
+
+def _weight_scores(mass: Array, weights: Array) -> Array:
+    return mass / weights if weights.all() else np.where(weights > 0, mass / weights, 0.0)
+
+
+def _weighted(v: Array, value: Array) -> Array:
+    """v times row log densities; rows of weight 0 add nothing, whatever their density."""
+    rows = v * value
+    if not np.isfinite(rows).all():
+        rows = np.where(v > 0, np.where(np.isnan(rows), -np.inf, rows), 0.0)
+    return rows
 
 
 def log_joint(parts: Sequence[Part], columns: Sequence[Array], log_weights: Array, thetas: Sequence[Theta]) -> Array:

@@ -16,7 +16,7 @@ import pymc as pm
 
 from ..em.program import Program
 from ..em.status import Status
-from ..errors import FitError, SpecError
+from ..errors import InterruptedSamplingError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture
@@ -123,7 +123,7 @@ def sample(
             model = compile_pymc(resolved, rows)
             trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
     except KeyboardInterrupt:
-        raise FitError(INTERRUPTED) from None
+        raise InterruptedSamplingError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
     cut = posterior.sizes["draw"] < draws or posterior.sizes["chain"] < chains
     kinds = ["pool" if pooled else starts[int(chain)].kind for chain in posterior["chain"].values]

@@ -13,7 +13,8 @@ from ..bayes.sample import sample
 from ..bayes.specifications import resolved_of
 from ..data import Rows
 from ..em.program import Program
-from ..errors import SpecError
+from ..em.status import Status
+from ..errors import InterruptedSamplingError, SpecError
 from ..results import EMFit, adopt, given_fit, reordered
 from ..results import fit as fit_em
 from ..rng import RNGLike, as_generator, spawn_seeds
@@ -52,7 +53,8 @@ class CrossCheck:
     checks
         One `Check` each, in the order of the summary.
     verdict
-        "agree", "differ", "not identified" or "inconclusive", with its sentence and the deciding checks.
+        "agree", "differ", "not identified" or "inconclusive", with its sentence and the deciding checks. A comparison that the user
+        interrupts before there are draws is inconclusive, and keeps the fits.
     """
 
     specification: Mixture
@@ -165,28 +167,35 @@ def cross_check(
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
     mle = _mle(spec, resolved, rows, fit, starts, seed_mle, say)
+    if mle.fit.status is Status.INTERRUPTED:
+        return _cut_off(spec, resolved, rows, mle, None, "the maximum likelihood fit")
     proven = from_specification(resolved)
     if proven.status is CheckStatus.FAIL:
         return CrossCheck(
             spec, resolved, mle.fit, None, None, _em_table(resolved, mle), (proven,), decide([proven]), rows
         )
     map_ = _map(spec, rows, starts, seed_map, say, fit)
+    if map_ is not None and map_.fit.status is Status.INTERRUPTED:
+        return _cut_off(spec, resolved, rows, mle, map_, "the fit of the posterior mode")
     mle = _aligned(mle, map_)
     if posterior is None:
         say("sampling", 0, chains * (draws + tune))
         pivot = (map_ or mle).fit
-        posterior = sample(
-            resolved,
-            rows,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            cores=cores,
-            rng=seed_sample,
-            nuts_sampler=nuts_sampler,
-            pivot=pivot,
-            progress=None if progress is None else False,
-        )
+        try:
+            posterior = sample(
+                resolved,
+                rows,
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                cores=cores,
+                rng=seed_sample,
+                nuts_sampler=nuts_sampler,
+                pivot=pivot,
+                progress=None if progress is None else False,
+            )
+        except InterruptedSamplingError:
+            return _cut_off(spec, resolved, rows, mle, map_, "sampling")
     other = _checked_specification(posterior, resolved)
     found = Draws.of(posterior, resolved)
     evidence = Evidence(spec, resolved, rows, mle, map_, found, other, np.random.default_rng(seed_checks))
@@ -201,6 +210,21 @@ def cross_check(
     return CrossCheck(
         spec, resolved, evidence.mle.fit, map_fit, posterior, _table(evidence), tuple(checks), decide(checks), rows
     )
+
+
+def _cut_off(
+    spec: Mixture, resolved: Mixture, rows: Rows, mle: Estimate, map_: Estimate | None, phase: str
+) -> CrossCheck:
+    """What there is when the user interrupts before there are draws."""
+    check = Check(
+        "interruption",
+        "Did every part run to its end?",
+        CheckStatus.FAIL,
+        sentence=f"{phase} was interrupted before any draw was kept; the best estimate so far is kept.",
+        next_step="run again, or call fit and sample one after the other and pass both to cross_check.",
+    )
+    map_fit = map_.fit if map_ is not None else None
+    return CrossCheck(spec, resolved, mle.fit, map_fit, None, _em_table(resolved, mle), (check,), decide([check]), rows)
 
 
 def _mle(spec: Mixture, resolved: Mixture, rows: Rows, given: Any, starts: int, seed: int, say: Progress) -> Estimate:

@@ -58,6 +58,8 @@ def decide(checks: Sequence[Check]) -> Verdict:
     failed = {check.name: check for check in checks if check.status is CheckStatus.FAIL}
     if "identifiability" in failed and failed["identifiability"].numbers.get("proven"):
         return _because("not identified", "The parameters are not identified", [failed["identifiability"]])
+    if "interruption" in failed:
+        return _because("inconclusive", "The comparison was cut off", [failed["interruption"]])
     if "sampler" in failed:
         return _because("inconclusive", "The draws cannot be believed yet", [failed["sampler"]])
     unidentified = [failed[name] for name in ("identifiability", "curvature") if name in failed]

@@ -135,7 +135,9 @@ class EMProgram:
         return self._data(state.p), np.array(state.history) + offset
 
 
-def compile_em(spec: Mixture, data: Any, *, estimate: str = "mle", sample_weight: Any = None) -> EMProgram:
+def compile_em(
+    spec: Mixture, data: Any, *, estimate: str = "mle", sample_weight: Any = None, threads: int | None = None
+) -> EMProgram:
     """Compile a specification to the EM program on given rows, to be run one step at a time.
 
     Parameters
@@ -148,6 +150,8 @@ def compile_em(spec: Mixture, data: Any, *, estimate: str = "mle", sample_weight
         "mle", or "map" for the mode of the posterior density of the named parameters.
     sample_weight
         Counts or weights of the rows: an array (n,) or the name of a column.
+    threads
+        How many threads a large pass may use; None takes OMP_NUM_THREADS, NUMBA_NUM_THREADS or the processors at hand.
 
     Raises
     ------
@@ -165,4 +169,4 @@ def compile_em(spec: Mixture, data: Any, *, estimate: str = "mle", sample_weight
     rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False)
     spec.check_rows(rows)
     resolved = spec.resolve(rows)
-    return EMProgram(Program(resolved, rows, estimate), spec)
+    return EMProgram(Program(resolved, rows, estimate, threads=threads), spec)

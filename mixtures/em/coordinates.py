@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..domains import Domain, Simplex
 from ..families.base import Array, Theta
 from .program import Evaluation, Params, Program
+from .stack import Stack
 
 __all__ = ["Coordinates", "newton_decrement", "smallest_relative_curvature"]
 
@@ -20,12 +21,19 @@ STEP = 6e-6
 
 @dataclass(frozen=True)
 class _Section:
-    """Coordinates of one parameter: the components that own a value and which of their coordinates are free."""
+    """Coordinates of one parameter: the components that own a value and which of their coordinates are free.
+
+    sharing (owners, J) says which components take an owner's value; None where everyone owns one.
+    """
 
     group: int
     name: str
+    domain: Domain
     owners: NDArray[np.intp]
     active: NDArray[np.bool_]
+    edge: NDArray[np.bool_]
+    sharing: NDArray[np.bool_] | None
+    size: int
 
 
 class Coordinates:
@@ -40,62 +48,104 @@ class Coordinates:
         self.occupied = np.flatnonzero(at.weights > 0)
         self.n_weights = max(len(self.occupied) - 1, 0) if free_weights else 0
         self.sections = tuple(self._sections())
+        self.size = self.n_weights + sum(section.size for section in self.sections)
 
     def _sections(self) -> list[_Section]:
         found = []
         for g, (compiled, theta) in enumerate(zip(self.program.groups, self.at.thetas, strict=True)):
             alive = self.at.weights[compiled.components] > 0
             for parameter in compiled.family.parameters:
-                layout = compiled.layout[parameter.name]
-                living = np.array([np.any(alive[layout.groups == group]) for group in layout.groups])
-                owners = np.flatnonzero(layout.owners & living)
+                layout, domain = compiled.layout[parameter.name], parameter.domain
+                same = layout.groups[:, None] == layout.groups
+                owners = np.flatnonzero(layout.owners & (same @ alive))
                 if not len(owners):
                     continue
-                active = ~parameter.domain.at_boundary(theta[parameter.name][owners])
+                own = theta[parameter.name][owners]
+                active = ~domain.at_boundary(own)
+                edge = ~active.reshape(own.shape) if active.size == own.size else np.zeros(own.shape, dtype=bool)
                 free = layout.free[owners].reshape(len(owners), -1)
                 if free.shape == active.shape:
                     active = active & free
-                if active.any():
-                    found.append(_Section(g, parameter.name, owners, active))
+                sharing = None if len(owners) == len(layout.groups) else same[owners]
+                size = int(active.sum())
+                if size:
+                    found.append(_Section(g, parameter.name, domain, owners, active, edge, sharing, size))
         return found
 
     @cached_property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return self.n_weights + sum(int(section.active.sum()) for section in self.sections)
+    def units(self) -> Array:
+        """What the coordinates (m,) are divided by when columns get unit variance: lengths then do not depend on the data's units."""
+        parts = [np.ones(self.n_weights)]
+        for s in self.sections:
+            compiled = self.program.groups[s.group]
+            shape = self.at.thetas[s.group][s.name].shape[1:]
+            here = s.domain.unconstrain(s.domain.neutral(shape)[None])
+            corners = s.domain.constrain(np.concatenate([here, here + np.eye(here.shape[1])]), shape)
+            with np.errstate(all="ignore"):
+                moved = s.domain.unconstrain(
+                    s.domain.to_standard(corners, np.zeros_like(compiled.spread), compiled.spread)
+                )
+            slopes = np.diag(moved[1:] - moved[0])
+            parts.append(np.broadcast_to(1.0 / slopes, s.active.shape)[s.active])
+        return np.concatenate(parts)
 
-    def _domain(self, section: _Section) -> Domain:
-        return next(q for q in self.program.groups[section.group].family.parameters if q.name == section.name).domain
+    # -- points, one or many ---------------------------------------------------------------------------------------------
 
     def vector(self, p: Params) -> Array:
         """Coordinates (m,) of p, which lies on the same face."""
-        parts = [Simplex().unconstrain(p.weights[None, self.occupied])[0]] if self.n_weights else []
-        parts += [self._domain(s).unconstrain(p.thetas[s.group][s.name][s.owners])[s.active] for s in self.sections]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        return self.vectors(Params(p.weights[None], p.thetas))[0]
+
+    def vectors(self, p: Params) -> Array:
+        """Coordinates (S, m) of stacked points."""
+        count = len(p.weights)
+        parts = [np.zeros((count, 0))]
+        if self.n_weights:
+            parts.append(Simplex().unconstrain(p.weights[:, self.occupied]))
+        for s in self.sections:
+            own = self._owned(p.thetas[s.group][s.name], s, count)
+            free = s.domain.unconstrain(own.reshape(-1, *own.shape[2:]))
+            parts.append(free.reshape(count, *s.active.shape)[:, s.active])
+        return np.concatenate(parts, axis=1)
 
     def params(self, vector: Array) -> Params:
         """The parameters at coordinates (m,)."""
-        weights = self.at.weights
+        p = self.points(vector[None])
+        return Params(p.weights[0], p.thetas)
+
+    def points(self, vectors: Array) -> Params:
+        """The stacked points at coordinates (S, m)."""
+        count = len(vectors)
+        weights = np.repeat(self.at.weights[None], count, axis=0)
         if self.n_weights:
-            weights = np.zeros_like(weights)
-            weights[self.occupied] = Simplex().constrain(vector[None, : self.n_weights], ())[0]
-        thetas: list[Theta] = [dict(theta) for theta in self.at.thetas]
+            weights[:] = 0.0
+            weights[:, self.occupied] = Simplex().constrain(vectors[:, : self.n_weights], ())
+        thetas: list[Theta] = [
+            {name: np.concatenate([value] * count) for name, value in theta.items()} for theta in self.at.thetas
+        ]
         start = self.n_weights
         for s in self.sections:
-            stop = start + int(s.active.sum())
-            value = thetas[s.group][s.name].copy()
-            domain, own = self._domain(s), value[s.owners]
+            now = self.at.thetas[s.group][s.name]
+            own = now[s.owners]
             with np.errstate(divide="ignore"):
-                free = domain.unconstrain(own)
-            free[s.active] = vector[start:stop]
-            moved = domain.constrain(free, own.shape[1:])
-            value[s.owners] = moved if s.active.all() else _keep_boundary(moved, own, domain)
-            groups = self.program.groups[s.group].layout[s.name].groups
-            for owner in s.owners:
-                value[groups == groups[owner]] = value[owner]
-            thetas[s.group][s.name] = value
-            start = stop
+                free = np.repeat(s.domain.unconstrain(own)[None], count, axis=0)
+            free[:, s.active] = vectors[:, start : start + s.size]
+            moved = s.domain.constrain(free.reshape(-1, free.shape[-1]), own.shape[1:]).reshape(count, *own.shape)
+            moved = np.where(s.edge, own, moved) if s.edge.any() else moved
+            value = thetas[s.group][s.name].reshape(count, *now.shape)
+            if s.sharing is None:
+                value[:] = moved
+            else:
+                for owner, takers in enumerate(s.sharing):
+                    value[:, takers] = moved[:, owner : owner + 1]
+            start += s.size
         return Params(weights, tuple(thetas))
+
+    def _owned(self, value: Array, s: _Section, count: int) -> Array:
+        """The owners' share (S, owners, ...) of a stacked array (S J, ...)."""
+        by_point = value.reshape(count, -1, *value.shape[1:])
+        return by_point if s.sharing is None else by_point[:, s.owners]
+
+    # -- gradients -------------------------------------------------------------------------------------------------------
 
     def gradient(self, evaluation: Evaluation, p: Params) -> Array:
         """Gradient (m,) of the objective at p, from the statistics taken there."""
@@ -103,28 +153,33 @@ class Coordinates:
 
     def pull(self, p: Params, by_weights: Array, by_theta: list[Theta]) -> Array:
         """Gradient (m,) in coordinates from gradients in the weights (K,) and in every parameter."""
-        parts = []
+        return self.pulls(Params(p.weights[None], p.thetas), by_weights[None], by_theta)[0]
+
+    def pulls(self, p: Params, by_weights: Array, by_theta: list[Theta]) -> Array:
+        """Gradients (S, m) of stacked points."""
+        count = len(p.weights)
+        parts = [np.zeros((count, 0))]
         if self.n_weights:
-            parts.append(Simplex().pullback(p.weights[None, self.occupied], by_weights[None, self.occupied])[0])
+            parts.append(Simplex().pullback(p.weights[:, self.occupied], by_weights[:, self.occupied]))
         for s in self.sections:
-            groups = self.program.groups[s.group].layout[s.name].groups
-            slope = by_theta[s.group][s.name]
-            pooled = np.stack([slope[groups == groups[owner]].sum(axis=0) for owner in s.owners])
-            parts.append(self._domain(s).pullback(p.thetas[s.group][s.name][s.owners], pooled)[s.active])
-        return np.concatenate(parts) if parts else np.zeros(0)
+            own, slope = self._owned(p.thetas[s.group][s.name], s, count), by_theta[s.group][s.name]
+            slope = slope.reshape(count, -1, *slope.shape[1:])
+            if s.sharing is not None:
+                slope = np.stack([slope[:, takers].sum(axis=1) for takers in s.sharing], axis=1)
+            pulled = s.domain.pullback(own.reshape(-1, *own.shape[2:]), slope.reshape(-1, *slope.shape[2:]))
+            parts.append(pulled.reshape(count, *s.active.shape)[:, s.active])
+        return np.concatenate(parts, axis=1)
 
     def information(self, p: Params) -> Array:
         """Observed information (m, m): minus the Hessian of the objective, by central differences of the exact score."""
+        if not self.size:
+            return np.zeros((0, 0))
         here = self.vector(p)
-        rows = np.empty((self.size, self.size))
-        for i in range(self.size):
-            step = np.zeros(self.size)
-            step[i] = STEP * max(1.0, abs(here[i]))
-            sides = []
-            for sign in (1.0, -1.0):
-                q = self.params(here + sign * step)
-                sides.append(self.gradient(self.program.evaluate(q), q))
-            rows[i] = (sides[1] - sides[0]) / (2.0 * step[i])
+        step = STEP * np.maximum(1.0, np.abs(here))
+        points = self.points(np.concatenate([here + np.diag(step), here - np.diag(step)]))
+        stack = Stack(self.program, 2 * self.size)
+        gradients = self.pulls(points, *stack.score(stack.evaluate(points), points))
+        rows = (gradients[self.size :] - gradients[: self.size]) / (2.0 * step[:, None])
         return 0.5 * (rows + rows.T)
 
     def labels(self) -> list[str]:
@@ -146,11 +201,6 @@ class Coordinates:
                             else f"{public}[{compiled.components[owner]}]"
                         )
         return found
-
-
-def _keep_boundary(moved: Array, own: Array, domain: Domain) -> Array:
-    edge = domain.at_boundary(own).reshape(own.shape)
-    return np.where(edge, own, moved)
 
 
 def newton_decrement(gradient: Array, information: Array) -> tuple[float, Array | None]:

@@ -27,7 +27,8 @@ def snap_to_edges(run: Run) -> None:
     """Put weights and probabilities that run to an edge onto it, where that does not lower the objective."""
     together = _all_at_edge(run)
     if together is not None:
-        _accept_above(run, together, np.nextafter(run.evaluation.objective, -np.inf))
+        height = run.evaluation.objective
+        _accept_above(run, together, height - 1e-14 * abs(height))  # rounding must not keep it off the edge
     for candidate in _single_moves(run, lambda domain, value: domain.nearest_edge(value, NEAR_EDGE)):
         _accept_above(run, candidate, run.evaluation.objective)
 

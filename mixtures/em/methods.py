@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..errors import SpecError
 from ..families.base import DegenerateComponentError
 from .coordinates import Coordinates
 from .program import Assignment, Evaluation, Params, Program, hard_assignment, soft_assignment
+
+if TYPE_CHECKING:
+    from .crowd import Crowd
 
 __all__ = ["COLLAPSED", "EM", "SQUAREM", "HardEM", "Method", "Run"]
 
@@ -42,6 +45,17 @@ class Method:
         """One cycle of the algorithm: moves `run` to a point whose objective is no lower."""
         raise NotImplementedError
 
+    def crowd_cycle(self, crowd: Crowd) -> None:
+        """One cycle of many climbs at once: optional, but the same as `cycle`."""
+        raise NotImplementedError
+
+    @property
+    def in_crowds(self) -> bool:
+        """Whether many climbs can be made at once: the class that defines `cycle` defines `crowd_cycle` too."""
+        return "crowd_cycle" in vars(next(one for one in type(self).__mro__ if "cycle" in vars(one))) and (
+            type(self).cycle is not Method.cycle
+        )
+
 
 @dataclass
 class Run:
@@ -54,8 +68,29 @@ class Run:
     history: list[float] = field(default_factory=list)
     passes: int = 0
 
+    gain: float = np.inf
+    """Of the last cycle, if it has been made already."""
+
     def __post_init__(self) -> None:
         self.accept(self.p, self.evaluate(self.p))
+
+    @classmethod
+    def resumed(
+        cls,
+        program: Program,
+        method: Method,
+        p: Params,
+        evaluation: Evaluation,
+        *,
+        history: list[float],
+        passes: int,
+        gain: float,
+    ) -> Run:
+        """A climb that has come as far as p; `gain` is that of its last cycle."""
+        self = object.__new__(cls)
+        self.program, self.method, self.p, self.evaluation = program, method, p, evaluation
+        self.history, self.passes, self.gain = history, passes, gain
+        return self
 
     def evaluate(self, p: Params) -> Evaluation:
         """One pass at p, counted."""
@@ -100,6 +135,9 @@ class EM(Method):
     def cycle(self, run: Run) -> None:
         run.plain_step()
 
+    def crowd_cycle(self, crowd: Crowd) -> None:
+        crowd.plain_step()
+
 
 @dataclass(frozen=True)
 class SQUAREM(Method):
@@ -135,6 +173,11 @@ class SQUAREM(Method):
                 return
         run.accept(second, run.evaluate(second))
 
+    def crowd_cycle(self, crowd: Crowd) -> None:
+        start = crowd.p
+        crowd.plain_step()
+        crowd.leap(start)
+
 
 def _leap(program: Program, start: Params, first: Params, second: Params) -> Params | None:
     """The squared extrapolation of three successive EM points, or None where it is not longer than the two steps themselves."""
@@ -144,7 +187,7 @@ def _leap(program: Program, start: Params, first: Params, second: Params) -> Par
     if not np.all(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)):
         return None
     r, v = b - a, c - b - (b - a)
-    length, bend = float(np.linalg.norm(r)), float(np.linalg.norm(v))
+    length, bend = (float(np.linalg.norm(step / coordinates.units)) for step in (r, v))
     if length == 0 or bend == 0:
         return None
     alpha = length / bend

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpecError
-from ..families.base import Array
+from ..families.base import Array, Family, Theta
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel
-    from .program import Params, Program
 
-__all__ = ["SWITCH", "Passes", "pays", "work"]
+__all__ = ["SWITCH", "Block", "Passes", "pays", "work"]
 
 VARIABLE = "MIXTURES_KERNELS"
 SWITCH = 600_000
 """Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes about a millisecond."""
 
+PER_THREAD = 800_000
+"""Work for which another thread is started: some 0.4 ms, where starting it takes 0.05."""
 MOST_CHUNKS = 32
 """Chunks of rows: a function of their number alone, so that results do not depend on threads."""
 CHUNK = 2048
@@ -30,14 +33,29 @@ BUFFER = 1 << 15
 """Numbers that a buffer between kernels holds at most, where more than one tile would exceed it."""
 
 
-def work(program: Program) -> int:
+class Block(NamedTuple):
+    """What passes know of a group: its family, its components (J,) among all, its columns, and the units they are read in."""
+
+    family: Family
+    components: NDArray[np.intp]
+    columns: tuple[int, ...]
+    covers_all: bool
+    center: Array
+    scale: Array
+
+
+def work(blocks: Sequence[Block], n: int, n_components: int) -> int:
     """Rows times the numbers computed for each: one per entry of every parameter, four per component for its responsibility."""
-    entries = sum(layout.free.size for group in program.groups for layout in group.layout.values())
-    return len(program.v) * (entries + 4 * program.n_components)
+    entries = sum(
+        len(block.components) * math.prod(parameter.shape(len(block.columns)))
+        for block in blocks
+        for parameter in block.family.parameters
+    )
+    return n * (entries + 4 * n_components)
 
 
-def pays(program: Program) -> bool:
-    """Whether the program's passes are large enough for kernels; the environment variable MIXTURES_KERNELS overrules.
+def pays(amount: int, switch: int = SWITCH) -> bool:
+    """Whether passes of that much work are large enough for kernels; the environment variable MIXTURES_KERNELS overrules.
 
     Raises
     ------
@@ -47,7 +65,7 @@ def pays(program: Program) -> bool:
     asked = os.environ.get(VARIABLE, "")
     if asked not in ("", "always", "never"):
         raise SpecError(f"The environment variable {VARIABLE} is {asked!r}; legal are 'always' and 'never'.")
-    return asked == "always" or (not asked and work(program) >= SWITCH)
+    return asked == "always" or (not asked and amount >= switch)
 
 
 @dataclass
@@ -61,17 +79,24 @@ class _Chunk:
 
 @dataclass
 class Passes:
-    """Kernels bound to the rows of one program; made once for a program, used by every pass.
+    """Kernels bound to rows; made once for them, used by every pass.
 
     Parameters
     ----------
-    program
-        The program.
+    values, v
+        Rows (n, c) in data units and their weights (n,).
+    blocks
+        The groups.
+    n_components
+        K.
     threads
-        How many threads a pass may use.
+        How many threads a pass may use; None takes OMP_NUM_THREADS, NUMBA_NUM_THREADS or the processors at hand.
     """
 
-    program: Program
+    values: Array
+    v: Array
+    blocks: Sequence[Block]
+    n_components: int
     threads: int | None = None
     kernels: list[Kernel] = field(init=False)
 
@@ -82,32 +107,40 @@ class Passes:
         if self.threads is None:
             self.threads = thread_count()
         self.kernels = []
-        for compiled in self.program.groups:
-            columns = np.array(compiled.group.columns, dtype=np.intp)
-            center, scale = np.ascontiguousarray(compiled.center), np.ascontiguousarray(compiled.scale)
-            rows = RowSource(self.program.rows.values, columns, center, scale)
-            bound = compiled.family.kernel(rows, len(compiled.components))
-            self.kernels.append(bound if bound is not None else NumPyKernel(rows, compiled.family))
+        for block in self.blocks:
+            columns = np.array(block.columns, dtype=np.intp)
+            rows = RowSource(
+                self.values, columns, np.ascontiguousarray(block.center), np.ascontiguousarray(block.scale)
+            )
+            bound = block.family.kernel(rows, len(block.components))
+            self.kernels.append(bound if bound is not None else NumPyKernel(rows, block.family))
+
+    def on(self, values: Array, v: Array) -> Passes:
+        """The same for other rows."""
+        return replace(self, values=values, v=v)
 
     @property
     def whole(self) -> Kernel | None:
         """The kernel that does everything at once, where one block is the whole mixture."""
-        groups = self.program.groups
-        return self.kernels[0] if len(groups) == 1 and groups[0].group.covers_all and self.kernels[0].whole else None
+        return (
+            self.kernels[0] if len(self.blocks) == 1 and self.blocks[0].covers_all and self.kernels[0].whole else None
+        )
 
     def _chunks(self) -> list[tuple[int, int]]:
-        n = len(self.program.v)
+        n = len(self.v)
         size = max(CHUNK, 256 * -(-n // (256 * MOST_CHUNKS)))
         return [(start, min(n, start + size)) for start in range(0, n, size)]
 
-    def _at(self, p: Params) -> tuple[Array, list[Any]]:
+    def _at(self, weights: Array, thetas: Sequence[Theta]) -> tuple[Array, list[Any]]:
         with np.errstate(divide="ignore"):
-            log_weights = np.log(p.weights)
-        return log_weights, [kernel.at(theta) for kernel, theta in zip(self.kernels, p.thetas, strict=True)]
+            log_weights = np.log(weights)
+        return log_weights, [kernel.at(theta) for kernel, theta in zip(self.kernels, thetas, strict=True)]
 
-    def evaluate(self, p: Params, rows: Array | None = None) -> tuple[float, Array, tuple[dict[str, Array], ...]]:
-        """A pass at p: log-likelihood, mass (K,) and the statistics of each group; row values into rows (n,) if given."""
-        log_weights, at = self._at(p)
+    def evaluate(
+        self, weights: Array, thetas: Sequence[Theta], rows: Array | None = None
+    ) -> tuple[float, Array, tuple[dict[str, Array], ...]]:
+        """A pass at weights (K,) and the groups' parameters: log-likelihood, mass (K,) and the statistics of each group; row values into rows (n,) if given."""
+        log_weights, at = self._at(weights, thetas)
         out = np.empty(0) if rows is None else rows
         ranges = self._chunks()
         chunks = [_Chunk(np.zeros(len(log_weights)), [kernel.sums() for kernel in self.kernels]) for _ in ranges]
@@ -116,28 +149,26 @@ class Passes:
         def one(index: int) -> None:
             chunk, (start, stop) = chunks[index], ranges[index]
             if whole is not None:
-                chunk.value = whole.whole_pass(
-                    at[0], log_weights, self.program.v, start, stop, out, chunk.mass, chunk.sums[0]
-                )
+                chunk.value = whole.whole_pass(at[0], log_weights, self.v, start, stop, out, chunk.mass, chunk.sums[0])
             else:
                 self._in_blocks(log_weights, at, start, stop, chunk, out)
 
         self._run(one, len(ranges))
         mass = _total([chunk.mass for chunk in chunks])
         statistics = []
-        for g, (kernel, compiled) in enumerate(zip(self.kernels, self.program.groups, strict=True)):
+        for g, (kernel, block) in enumerate(zip(self.kernels, self.blocks, strict=True)):
             sums = {name: _total([chunk.sums[g][name] for chunk in chunks]) for name in chunks[0].sums[g]}
-            statistics.append(kernel.named(mass[compiled.components], sums))
+            statistics.append(kernel.named(mass[block.components], sums))
         return sum(chunk.value for chunk in chunks), mass, tuple(statistics)
 
     def _in_blocks(self, log_weights: Array, at: list[Any], start: int, stop: int, chunk: _Chunk, rows: Array) -> None:
         """Densities of every group, responsibilities, statistics of every group: block by block of a chunk."""
-        for begin, end, joint, work in self._blocks(log_weights, at, start, stop):
-            chunk.value += self._softmax(joint, self.program.v, begin, end, rows, chunk.mass)
+        for begin, end, joint, work in self._pieces(log_weights, at, start, stop):
+            chunk.value += self._softmax(joint, self.v, begin, end, rows, chunk.mass)
             for g, kernel in enumerate(self.kernels):
-                kernel.statistics(at[g], begin, end, self.program.groups[g].components, joint, work[g], chunk.sums[g])
+                kernel.statistics(at[g], begin, end, self.blocks[g].components, joint, work[g], chunk.sums[g])
 
-    def _blocks(
+    def _pieces(
         self, log_weights: Array, at: list[Any], start: int, stop: int
     ) -> Iterator[tuple[int, int, Array, list[Array]]]:
         """Ranges of rows with their log(w f), (tiles, K, 256 and some)."""
@@ -151,30 +182,30 @@ class Passes:
             end = min(stop, begin + tiles * TILE)
             joint[:] = log_weights[:, None]
             for g, kernel in enumerate(self.kernels):
-                kernel.density(at[g], begin, end, self.program.groups[g].components, joint, work[g])
+                kernel.density(at[g], begin, end, self.blocks[g].components, joint, work[g])
             yield begin, end, joint, work
 
-    def row_values(self, p: Params) -> Array:
-        """Log densities (n,) of the rows, standardised units."""
-        rows = np.empty(len(self.program.v))
-        self._each_block(p, rows, None)
+    def row_values(self, weights: Array, thetas: Sequence[Theta]) -> Array:
+        """Log densities (n,) of the rows, in the units that columns are read in."""
+        rows = np.empty(len(self.v))
+        self._each_piece(weights, thetas, rows, None)
         return rows
 
-    def responsibilities(self, p: Params, out: Array | None = None) -> Array:
+    def responsibilities(self, weights: Array, thetas: Sequence[Theta], out: Array | None = None) -> Array:
         """p(component given row), (n, K), into `out` if given."""
-        out = np.empty((len(self.program.v), len(p.weights))) if out is None else out
-        self._each_block(p, np.empty(0), out)
+        out = np.empty((len(self.v), len(weights))) if out is None else out
+        self._each_piece(weights, thetas, np.empty(0), out)
         return out
 
-    def _each_block(self, p: Params, rows: Array, out: Array | None) -> None:
+    def _each_piece(self, weights: Array, thetas: Sequence[Theta], rows: Array, out: Array | None) -> None:
         from ..kernels.softmax import TILE
 
-        log_weights, at = self._at(p)
-        ranges, ones = self._chunks(), np.broadcast_to(1.0, len(self.program.v))
+        log_weights, at = self._at(weights, thetas)
+        ranges, ones = self._chunks(), np.broadcast_to(1.0, len(self.v))
 
         def one(index: int) -> None:
             mass = np.zeros(len(log_weights))
-            for begin, end, joint, _ in self._blocks(log_weights, at, *ranges[index]):
+            for begin, end, joint, _ in self._pieces(log_weights, at, *ranges[index]):
                 self._softmax(joint, ones, begin, end, rows, mass)
                 if out is not None:
                     out[begin:end] = joint[:, :, :TILE].transpose(0, 2, 1).reshape(-1, len(mass))[: end - begin]
@@ -190,7 +221,8 @@ class Passes:
     def _run(self, task: Callable[[int], None], tasks: int) -> None:
         from ..kernels.threads import run
 
-        run(task, tasks, self.threads or 1)
+        worth = work(self.blocks, len(self.v), self.n_components) // PER_THREAD
+        run(task, tasks, max(1, min(self.threads or 1, worth)))
 
 
 def _total(parts: list[Array]) -> Array:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Rows
-from ..domains import Domain
-from ..errors import SpecError
+from ..domains import Domain, power_of_two
+from ..errors import DataError, SpecError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
@@ -33,6 +33,8 @@ __all__ = [
 
 BLOCK = 8192
 """Rows evaluated at a time: nothing of size (n, K) is kept."""
+UNITS_FROM = 500_000
+"""Rows, evenly spaced, that the units of columns are taken from, if there are at least twice as many."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class PriorTerm:
 
 @dataclass(frozen=True)
 class CompiledGroup:
-    """A group with its rows in standardised coordinates, its layout and its priors."""
+    """A group bound to rows: the units of its columns, its layout and its priors.
+
+    Standardised columns are (x - center) / scale; spread (d,), near 1, is what unit variance takes beyond that.
+    """
 
     group: Group
-    x: Array
+    rows: Rows
     center: Array
     scale: Array
+    spread: Array
     layout: dict[str, Layout]
     terms: tuple[PriorTerm, ...]
     data_terms: tuple[PriorTerm, ...]
@@ -80,6 +86,15 @@ class CompiledGroup:
     def family(self) -> Family:
         """The block whose formulas the group uses."""
         return self.group.family
+
+    @cached_property
+    def x(self) -> Array:
+        """The rows in standardised columns, (n, d)."""
+        return np.asfortranarray(self.standardised(slice(None)))  # formulas run along columns
+
+    def standardised(self, block: slice) -> Array:
+        """A block of rows in standardised columns."""
+        return np.asarray((self.rows.values[block][:, list(self.group.columns)] - self.center) / self.scale)
 
     @cached_property
     def components(self) -> NDArray[np.intp]:
@@ -137,8 +152,10 @@ class Program:
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights
         self.total = float(rows.weights.sum())
-        units = None if standardise else (0.0, 1.0)
-        self.groups = tuple(_compile_group(group, rows, units) for group in spec.groups)
+        self.groups = tuple(
+            _compile_group(group, rows, _units(group, rows) if standardise else _Units.of_data(group))
+            for group in spec.groups
+        )
         self.log_scale = self.total * sum(float(np.log(group.scale).sum()) for group in self.groups)
         self.fixed_weights = spec.fixed_weights
         self.weight_numbers = _weight_numbers(spec)
@@ -161,10 +178,10 @@ class Program:
         other.__dict__.update(self.__dict__)
         other.__dict__.pop("passes", None)
         other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
-        other.groups = tuple(_compile_group(g.group, rows, (g.center, g.scale)) for g in self.groups)
+        other.groups = tuple(replace(g, rows=rows) for g in self.groups)
         other.log_scale = other.total * sum(float(np.log(group.scale).sum()) for group in other.groups)
         if self.passes is not None:  # they are compiled anyhow
-            other.__dict__["passes"] = replace(self.passes, program=other)
+            other.__dict__["passes"] = self.passes.on(rows.values, rows.weights)
         return other
 
     def _refuse_without_mode(self) -> None:
@@ -177,9 +194,14 @@ class Program:
     @cached_property
     def passes(self) -> Passes | None:
         """The compiled passes over these rows; None where the rows are too few for them, and NumPy's formulas serve."""
-        from .passes import Passes, pays
+        from .passes import Block, Passes, pays, work
 
-        return Passes(self, self.threads) if pays(self) else None
+        blocks = [
+            Block(g.family, g.components, g.group.columns, g.group.covers_all, g.center, g.scale) for g in self.groups
+        ]
+        if not pays(work(blocks, len(self.v), self.n_components)):
+            return None
+        return Passes(self.rows.values, self.v, blocks, self.n_components, self.threads)
 
     # -- passes -----------------------------------------------------------------------------------------------------------------------------
 
@@ -212,13 +234,13 @@ class Program:
         """Log density (n,) of every row, in data units."""
         shift = sum(float(np.log(group.scale).sum()) for group in self.groups)
         if self.passes is not None:
-            return self.passes.row_values(p) - shift
+            return self.passes.row_values(p.weights, p.thetas) - shift
         return np.concatenate([soft_assignment(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
 
     def responsibilities(self, p: Params) -> Array:
         """p(component given row), (n, K)."""
         if self.passes is not None:
-            return self.passes.responsibilities(p)
+            return self.passes.responsibilities(p.weights, p.thetas)
         return np.concatenate([soft_assignment(self.log_joint(p, block))[1] for block in self.blocks()])
 
     def evaluate(self, p: Params, assign: Assignment | None = None) -> Evaluation:
@@ -231,7 +253,7 @@ class Program:
         """
         assign = assign or soft_assignment
         if assign is soft_assignment and self.passes is not None:
-            value, mass, statistics = self.passes.evaluate(p)
+            value, mass, statistics = self.passes.evaluate(p.weights, p.thetas)
             return Evaluation(value, value + (self.log_prior(p) if self.is_map else 0.0), mass, statistics)
         value = 0.0
         parts: list[list[dict[str, Array]]] = []
@@ -433,13 +455,37 @@ class Program:
         return self.permuted(p, order), order
 
 
-def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = None) -> CompiledGroup:
-    x = rows.values[:, list(group.columns)]
-    center, scale = units if units is not None else group.family.standardise(x, rows.weights)
-    center, scale = np.broadcast_to(center, x.shape[1]), np.broadcast_to(scale, x.shape[1])
+class _Units(NamedTuple):
+    """Centre and scale of a group's columns, and what unit variance takes beyond."""
+
+    center: Array
+    scale: Array
+    spread: Array
+
+    @classmethod
+    def of_data(cls, group: Group) -> _Units:
+        d = len(group.columns)
+        return cls(np.zeros(d), np.ones(d), np.ones(d))
+
+
+def _units(group: Group, rows: Rows) -> _Units:
+    few = rows.thinned(UNITS_FROM)
+    try:
+        center, spread = group.family.standardise(few.values[:, list(group.columns)], few.weights)
+    except DataError:  # these rows do not tell the columns' units
+        if few is rows:
+            raise
+        center, spread = group.family.standardise(rows.values[:, list(group.columns)], rows.weights)
+    scale = power_of_two(spread)
+    return _Units(center, scale, spread / scale)
+
+
+def _compile_group(group: Group, rows: Rows, units: _Units) -> CompiledGroup:
+    center, scale, spread = units
+    d = len(group.columns)
     data_terms = []
     for position, (key, prior, names) in enumerate(group.family.prior_terms()):
-        shape = next(q for q in group.family.parameters if q.name == names[0]).shape(x.shape[1])
+        shape = next(q for q in group.family.parameters if q.name == names[0]).shape(d)
         each = [block.prior_terms()[position][1].numbers(shape, repr(block)) for block in group.blocks]
         data_terms.append(
             PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]})
@@ -447,12 +493,12 @@ def _compile_group(group: Group, rows: Rows, units: tuple[Any, Any] | None = Non
     terms = tuple(
         PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
     )
-    x = np.asfortranarray((x - center) / scale)  # formulas run along columns
     layout = {
         q.name: group.layout[q.name]._replace(fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
         for q in group.family.parameters
     }
-    return CompiledGroup(group, x, center, scale, layout, terms, tuple(data_terms), {t.key: t.numbers for t in terms})
+    numbers = {t.key: t.numbers for t in terms}
+    return CompiledGroup(group, rows, center, scale, spread, layout, terms, tuple(data_terms), numbers)
 
 
 def _weight_numbers(spec: Mixture) -> Numbers | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
 from ..data import Rows
 from ..errors import FitError
 from ..families.base import Array, DegenerateComponentError
+from ..kernels.threads import one_blas_thread
 from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
+from .crowd import InterruptedCrowd, climb_together, party_size
 from .edges import leave_edges, snap_to_edges
 from .methods import COLLAPSED, Method, Run
 from .program import Evaluation, Params, Program, soft_assignment
@@ -24,8 +27,12 @@ TARGET = 1e-6
 NEARLY_SINGULAR = 0.005
 FIRST_FINISH = 0.01
 """Gain of a cycle below which a climb first tries to finish; the next attempts come at a tenth of the gain each."""
-MAX_NEWTON = 12
+MAX_NEWTON = 25
 """Newton steps in one attempt to finish."""
+SLOW = 0.3
+"""Factor by which a Newton step must shrink lambda, or else the information is taken again."""
+NEAR = 1e-3
+"""lambda below which information does not change any more."""
 STALLED = 1e-14
 """Gain relative to the objective at which rounding hides whether it still rises."""
 MAX_HESSIAN = 160
@@ -95,17 +102,24 @@ class InterruptedClimb(Exception):
 
 
 def climb(
-    program: Program, method: Method, p: Params, *, known: Iterable[Optimum] = (), threshold: float = NEARLY_SINGULAR
+    program: Program,
+    method: Method,
+    start: Params | Run,
+    *,
+    known: Iterable[Optimum] = (),
+    threshold: float = NEARLY_SINGULAR,
 ) -> Optimum:
-    """One climb from p to its optimum, or to a `known` one whose quadratic neighbourhood it has entered."""
-    run = Run(program, method, p)
+    """One climb from its start, or from where it has come, to its optimum or a `known` one whose quadratic neighbourhood it enters."""
+    run = start if isinstance(start, Run) else Run(program, method, start)
     status, decrement, information = Status.PASS_LIMIT, np.inf, None
     due_gain, due_pass = FIRST_FINISH, 0
     try:
         while run.passes < method.max_passes:
             before = run.history[-1]
-            method.cycle(run)
-            gain = run.history[-1] - before
+            gain, run.gain = run.gain, np.inf
+            if gain == np.inf:
+                method.cycle(run)
+                gain = run.history[-1] - before
             if not np.isfinite(run.history[-1]):
                 raise DegenerateComponentError(int(np.argmin(run.p.weights)))
             match = _known(program, run, known) if gain < 0.5 else None
@@ -165,19 +179,20 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
 def _newton(
     run: Run, coordinates: Coordinates, decrement: float, step: Array, information: Array
 ) -> tuple[float, Array, Coordinates]:
-    """Newton's method while the objective rises or lambda shrinks; the information is renewed while the steps are large."""
+    """Newton's method while the objective rises or lambda shrinks; the information is renewed where it serves badly, and once near the end."""
     for _ in range(MAX_NEWTON):
-        far = decrement > 1e-3
+        far = decrement > NEAR
         found = _newton_step(run, coordinates, step, 0.0 if far else 1e-13 * abs(run.evaluation.log_likelihood), far)
         if found is None:
             break
         candidate, evaluation = found
         gradient = coordinates.gradient(evaluation, candidate)
         renewed = information
-        if far:
+        shrunk, next_step = newton_decrement(gradient, renewed)
+        if far and (shrunk > SLOW * decrement or shrunk <= NEAR):
             renewed = coordinates.information(candidate)
             run.passes += 2 * coordinates.size
-        shrunk, next_step = newton_decrement(gradient, renewed)
+            shrunk, next_step = newton_decrement(gradient, renewed)
         risen = evaluation.objective - run.evaluation.objective > 1e-9 * abs(run.evaluation.objective)
         if shrunk >= decrement and not risen:
             break
@@ -323,30 +338,50 @@ def search(
 ) -> Search:
     """Climb from every start and gather the optima; an interrupt by the user ends it with what is there."""
     found = Search()
+    runs: list[Run | None] = []
     stage = program
     if isinstance(starts, int) and len(program.v) > 2 * SUBSAMPLE:
         found.subsample = SUBSAMPLE
         stage = program.on(_subsample(program, rng))
     try:
-        for position, (kind, p) in enumerate(_starting_points(stage, starts, rng)):
-            _add(found, replace(climb(stage, method, p, known=found.optima, threshold=threshold), start_kinds=(kind,)))
-            if progress is not None:
-                progress(position + 1, starts if isinstance(starts, int) else position + 1)
-        if stage is not program:
-            candidates, found.optima = sorted_optima(found.optima), _best_on_all_rows(found.optima, program)
-            stage = program
-            _finish_on_all_rows(found, candidates, program, method, threshold)
+        with one_blas_thread():
+            done = 0
+            for some in _parties(_starting_points(stage, starts, rng), party_size(stage, method)):
+                runs = climb_together(stage, method, [p for _, p in some])
+                for position, (kind, p) in enumerate(some):
+                    end = climb(stage, method, runs[position] or p, known=found.optima, threshold=threshold)
+                    runs[position] = None
+                    _add(found, replace(end, start_kinds=(kind,)))
+                    done += 1
+                    if progress is not None:
+                        progress(done, starts if isinstance(starts, int) else done)
+            if stage is not program:
+                candidates, found.optima = sorted_optima(found.optima), _best_on_all_rows(found.optima, program)
+                stage = program
+                _finish_on_all_rows(found, candidates, program, method, threshold)
     except InterruptedClimb as stop:
         found.interrupted = True
         _add(found, stop.reached)
+    except InterruptedCrowd as stop:
+        found.interrupted, runs = True, list(stop.reached)
     except KeyboardInterrupt:
         found.interrupted = True
+    if found.interrupted:
+        _add_best(found, (run for run in runs if run is not None), threshold)
     if not found.optima:
         raise FitError("Interrupted before the first start was made: there is no estimate to return.")
     if stage is not program:
         found.optima = _best_on_all_rows(found.optima, program)
     found.optima = sorted_optima(found.optima)
     return found
+
+
+def _add_best(found: Search, runs: Iterable[Run], threshold: float) -> None:
+    """Of climbs that were cut off, the highest, if it has come higher than any that arrived."""
+    best = max(runs, key=lambda run: run.history[-1], default=None)
+    sound = [optimum.objective for optimum in found.optima if optimum.kind in ("optimum", "unfinished")]
+    if best is not None and best.history[-1] > max(sound, default=-np.inf):
+        _add(found, _arrived(best, Status.PASS_LIMIT, np.inf, None, threshold))
 
 
 def sorted_optima(optima: Iterable[Optimum]) -> list[Optimum]:
@@ -365,6 +400,13 @@ def _starting_points(
     maker = StartMaker.of(program)
     for kind in start_kinds(1 if program.n_components == 1 else starts):
         yield kind, maker.make(kind, rng)
+
+
+def _parties(points: Iterable[tuple[str, Params]], size: int) -> Iterator[list[tuple[str, Params]]]:
+    """The starting points, so many at a time."""
+    waiting = iter(points)
+    while some := list(islice(waiting, size)):
+        yield some
 
 
 def start_kinds(count: int) -> list[str]:

@@ -243,7 +243,10 @@ class Family:
             )
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Centre and scale (d,) of the columns inside the EM program; (0, 1) where the values mean what they are."""
+        """Centre and scale (d,) of the columns x (n, d) with weights v; (0, 1) where the values mean what they are.
+
+        Programs work on (x - centre) / scale with the scale rounded to a power of two, so that nothing is lost.
+        """
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
 
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:

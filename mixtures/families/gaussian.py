@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains import Covariance, Parameter, Real
+from ..domains import Covariance, Parameter, Real, power_of_two
 from ..errors import DataError, SpecError, UnsupportedError, nearest
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot
@@ -113,7 +113,7 @@ class Gaussian(Family):
     # -- data --------------------------------------------------------------------------------------
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Centre at a median that is a data value and scale by a power of two, so that both are exact."""
+        """Centre at a median that is a data value; the scale is the standard deviation, for "spherical" one for all columns."""
         center = np.partition(x, len(x) // 2, axis=0)[len(x) // 2]
         away = x - center
         spread = np.sqrt(np.average((away - np.average(away, axis=0, weights=v)) ** 2, axis=0, weights=v))
@@ -125,10 +125,11 @@ class Gaussian(Family):
             )
         if self.structure == "spherical":
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
-        return center, np.exp2(np.round(np.log2(spread)))
+        return center, spread
 
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:
         center, scale = self.standardise(x, v)
+        scale = power_of_two(scale)
         z = (x - center) / scale
         total = _covariance(z, v, self.columns)
         if all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
@@ -301,11 +302,11 @@ def _factor(covariance: Array) -> Array:
         return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     except np.linalg.LinAlgError:
         for j, matrix in enumerate(covariance):
-            if not np.all(np.isfinite(matrix)) or np.linalg.eigvalsh(matrix)[0] <= 0:
+            try:
+                np.linalg.cholesky(matrix)
+            except np.linalg.LinAlgError:
                 raise DegenerateComponentError(j) from None
-        raise DegenerateComponentError(
-            int(np.argmin([np.linalg.eigvalsh(matrix)[0] for matrix in covariance]))
-        ) from None
+        raise
 
 
 def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:

@@ -12,11 +12,11 @@ from typing import Any
 
 __all__ = ["one_blas_thread", "run", "thread_count"]
 
-_VARIABLES = ("MIXTURES_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def thread_count() -> int:
-    """Threads to use: the first of MIXTURES_NUM_THREADS, OMP_NUM_THREADS and NUMBA_NUM_THREADS that is set, else the processors at hand.
+    """Threads to use: OMP_NUM_THREADS, or NUMBA_NUM_THREADS where that is not set, else the processors at hand.
 
     One inside a worker process of `multiprocessing`, where the parent has spread the work already.
     """

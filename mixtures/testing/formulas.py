@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..em.passes import Block, Passes
+from ..em.program import soft_assignment
 from ..families.base import Family, Theta
 from .case import STEP, Case, close, each_close, law, legal_theta, moved
 
@@ -76,6 +78,31 @@ def statistics_add_over_rows(case: Case) -> None:
         for part in (slice(None), slice(cut), slice(cut, None))
     )
     each_close(whole, {name: first[name] + second[name] for name in first}, "statistics")
+
+
+@law
+def compiled_passes_give_the_same_numbers(case: Case) -> None:
+    """The family's kernels give row densities, responsibilities and statistics of its formulas, whatever the number of threads."""
+    program = case.program("mle")
+    p = case.start(program)
+    slow = program.evaluate(p)
+    blocks = [
+        Block(g.family, g.components, g.group.columns, g.group.covers_all, g.center, g.scale) for g in program.groups
+    ]
+    found = []
+    for threads in (1, 2):
+        passes = Passes(program.rows.values, program.v, blocks, program.n_components, threads)
+        rows = np.empty(len(program.v))
+        value, mass, statistics = passes.evaluate(p.weights, p.thetas, rows)
+        close(np.array(value), np.array(slow.log_likelihood), "log-likelihood of kernels", 1e-12)
+        close(mass, slow.mass, "mass of kernels", 1e-10)
+        for mine, theirs in zip(statistics, slow.statistics, strict=True):
+            each_close(mine, theirs, "statistics of kernels", 1e-10)
+        density, R = soft_assignment(program.log_joint(p))
+        close(rows, density, "row densities of kernels", 1e-11)
+        close(passes.responsibilities(p.weights, p.thetas), R, "responsibilities of kernels", 1e-11)
+        found.append(value)
+    assert found[0] == found[1], "the log-likelihood depends on the number of threads"
 
 
 @law

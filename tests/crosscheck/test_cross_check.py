@@ -83,3 +83,19 @@ def test_components_30_sds_apart_agree_under_the_default_prior_and_differ_by_the
     assert pulled.verdict.word == "differ"
     assert pulled.verdict.deciding[0] == "prior pull"
     assert "prior pulls covariance" in pulled.verdict.sentence
+
+
+@pytest.mark.parametrize("phase", ["EM, maximum likelihood", "EM, maximum a posteriori"])
+def test_an_interrupted_comparison_keeps_its_fits_and_is_inconclusive(phase):
+    def interrupt(now, done, total):
+        if now == phase and done == 3:
+            raise KeyboardInterrupt
+
+    spec = mx.Mixture(mx.Gaussian("eruptions", "waiting"), n_components=2)
+    found = mx.cross_check(spec, mx.load_dataset("old_faithful"), rng=1, progress=interrupt)
+    assert found.verdict.word == "inconclusive"
+    assert found.verdict.deciding == ("interruption",)
+    assert found.posterior is None
+    assert found.mle.log_likelihood == pytest.approx(-1130.26396, abs=1e-4)
+    assert (found.map is None) == (phase == "EM, maximum likelihood")
+    assert "interrupted" in found.summary()

@@ -25,11 +25,11 @@ def same_responsibilities(a, x_of_a, b, x_of_b):
     np.testing.assert_allclose(a.responsibilities(x_of_a), b.responsibilities(x_of_b), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("n_components", "starts"), [(2, 50), (3, 20)])
-def test_a_shift_of_1e8_is_undone_to_the_last_digits_of_the_data(x, n_components, starts):
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_a_shift_of_1e8_is_undone_to_the_last_digits_of_the_data(x, n_components):
     shifted = x + 1e8
     rounded = shifted - 1e8  # what is left of the data after the shift
-    a, b = fit(shifted, n_components, starts), fit(rounded, n_components, starts)
+    a, b = fit(shifted, n_components), fit(rounded, n_components)
     same_landscape(a, b)
     same_responsibilities(a, shifted, b, rounded)
     np.testing.assert_allclose(a.point["weights"], b.point["weights"], rtol=1e-6)
@@ -41,10 +41,8 @@ def test_a_shift_of_1e8_is_undone_to_the_last_digits_of_the_data(x, n_components
 @pytest.mark.parametrize("n_components", [2, 3])
 @pytest.mark.parametrize("unit", [1e-8, 1e8])
 def test_units_1e8_times_smaller_or_larger_give_the_same_fit(x, unit, n_components):
-    starts = 50 if n_components == 2 else 12
-    a, b = fit(unit * x, n_components, starts), fit(x, n_components, starts)
-    if n_components == 2:
-        same_landscape(a, b)
+    a, b = fit(unit * x, n_components), fit(x, n_components)
+    same_landscape(a, b)
     same_responsibilities(a, unit * x, b, x)
     np.testing.assert_allclose(a.point["covariance"] / unit**2, b.point["covariance"], rtol=1e-6)
     np.testing.assert_allclose(a.point["mean"] / unit, b.point["mean"], rtol=1e-9)

@@ -155,6 +155,11 @@ class WrongMarginal(Gaussian):
         return {name: value[:, ::-1] for name, value in super().marginal(theta, columns).items()}
 
 
+class KernelsOfAnother(Gaussian):
+    def kernel(self, rows, count):
+        return Gaussian(*self.columns, structure="diagonal").kernel(rows, count)
+
+
 class Transposed(Bernoulli):
     def log_density(self, x, theta):
         return super().log_density(x, theta).T
@@ -184,6 +189,7 @@ CASES = [
     (SilentCheck("a"), "bad_cells_are_named"),
     (VagueCheck("a"), "bad_cells_are_named"),
     (BareError("a", "b"), "degenerate_rows_are_fitted_or_refused_by_name"),
+    (KernelsOfAnother("a", "b"), "compiled_passes_give_the_same_numbers"),
     (WrongMoments("a", "b"), "moments_are_those_of_the_draws"),
     (WrongMarginal("a", "b"), "marginal_describes_some_of_the_columns"),
     (Transposed("a", "b"), "arrays_have_the_declared_shapes"),

@@ -1,0 +1,196 @@
+"""Compiled passes give the numbers of the NumPy program, on any mixture, any number of threads, and with or without a cache."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mixtures as mx
+from mixtures.bayes.op import RowMixture, parts_of
+from mixtures.em.passes import VARIABLE
+from mixtures.em.program import Params, Program
+
+SPECS = {
+    "one normal column": lambda k: mx.Mixture(mx.Gaussian("x0"), n_components=k),
+    "full": lambda k: mx.Mixture(mx.Gaussian("x0", "x1", "x2"), n_components=k),
+    "full, tied": lambda k: mx.Mixture(mx.Gaussian("x0", "x1", "x2", covariance=mx.Shared()), n_components=k),
+    "diagonal": lambda k: mx.Mixture(mx.Gaussian("x0", "x1", "x2", structure="diagonal"), n_components=k),
+    "spherical": lambda k: mx.Mixture(mx.Gaussian("x2", "x0", structure="spherical"), n_components=k),
+    "items": lambda k: mx.Mixture(mx.Bernoulli("b0", "b1", "b2"), n_components=k),
+    "eleven items": lambda k: mx.Mixture(mx.Bernoulli(*[f"b{j}" for j in range(11)]), n_components=k),
+    "product": lambda k: mx.Mixture(mx.Gaussian("x0", "x1") * mx.Bernoulli("b0", "b1"), n_components=k),
+    "two blocks": lambda k: mx.Mixture(
+        mx.Gaussian("x0", "x1", name="first") * mx.Gaussian("x2", name="second"), n_components=k
+    ),
+    "list": lambda k: mx.Mixture(
+        [mx.Gaussian("x0", "x1", prior=mx.NormalInverseWishart(kappa=0.5))] + [mx.Gaussian("x0", "x1")] * (k - 1)
+    ),
+}
+
+
+@st.composite
+def problems(draw):
+    name = draw(st.sampled_from(sorted(SPECS)))
+    spec = SPECS[name](draw(st.integers(2, 5)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.sampled_from([2, 7, 255, 256, 257, 2047, 5000]))
+    n = max(n, 12)
+    offset, unit = draw(st.sampled_from([(0.0, 1.0), (1e6, 1.0), (0.0, 1e-8), (-3.0, 1e8)]))
+    data = {f"x{j}": unit * (rng.normal(size=n) * 2.0 + 3.0 * rng.integers(2, size=n) + offset) for j in range(3)}
+    data |= {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(11)}
+    weights = draw(st.sampled_from([None, "counts", "fractions"]))
+    if weights is not None:
+        data["w"] = rng.integers(0, 3, n).astype(float) if weights == "counts" else rng.random(n)
+        data["w"][:12] = 1.0
+    return spec, data, None if weights is None else "w", rng
+
+
+def both(spec, data, weights, threads=2):
+    rows = spec.rows(data, sample_weight=weights)
+    resolved = spec.resolve(rows)
+    programs = []
+    for asked in ("never", "always"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(VARIABLE, asked)
+            programs.append(Program(resolved, rows, threads=threads))
+            assert (programs[-1].passes is None) == (asked == "never")
+    return programs
+
+
+def some_point(program, rng):
+    R = rng.dirichlet(np.full(program.n_components, 0.5), size=len(program.v))
+    return program.from_responsibilities(R)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_kernels_and_formulas_agree(problem):
+    spec, data, weights, rng = problem
+    slow, fast = both(spec, data, weights)
+    p = some_point(slow, rng)
+    a, b = slow.evaluate(p), fast.evaluate(p)
+    size = slow.v @ np.abs(slow.row_log_likelihood(p))
+    assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * size
+    np.testing.assert_allclose(b.mass, a.mass, rtol=1e-10)
+    for mine, theirs in zip(b.statistics, a.statistics, strict=True):
+        for name, value in theirs.items():
+            np.testing.assert_allclose(mine[name], value, rtol=1e-9, atol=1e-10 * np.abs(value).max(), err_msg=name)
+    np.testing.assert_allclose(fast.responsibilities(p), slow.responsibilities(p), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(fast.row_log_likelihood(p), slow.row_log_likelihood(p), rtol=1e-10, atol=1e-10)
+    one = both(spec, data, weights, threads=1)[1].evaluate(p)
+    assert one.log_likelihood == b.log_likelihood
+    np.testing.assert_array_equal(one.mass, b.mass)
+
+
+def test_an_impossible_row_has_density_minus_infinity_and_no_responsibilities():
+    spec = SPECS["items"](2)
+    data = {f"b{j}": np.array([0.0, 1.0, 1.0, 0.0]) for j in range(3)}
+    slow, fast = both(spec, data, None)
+    p = Params(np.array([0.5, 0.5]), ({"probability": np.zeros((2, 3))},))
+    for program in (slow, fast):
+        np.testing.assert_array_equal(np.isfinite(program.row_log_likelihood(p)), program.rows.values[:, 0] == 0)
+        assert program.evaluate(p).log_likelihood == -np.inf
+        assert np.all(program.responsibilities(p)[program.rows.values[:, 0] == 1] == 0)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(problems())
+def test_the_likelihood_node_of_pymc_gives_the_same_with_kernels(problem):
+    spec, data, weights, rng = problem
+    rows = spec.rows(data, sample_weight=weights)
+    program = Program(spec.resolve(rows), rows)
+    p = program.to_data(some_point(program, rng))
+    arrays = [theta[name] for part, theta in zip(parts_of(spec), p.thetas, strict=True) for name in part.names]
+    signed = rows.weights * np.where(rng.random(len(rows.weights)) < 0.2, -1.0, 1.0)
+    for v in (rows.weights, signed):
+        found = []
+        for asked in ("never", "always"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv(VARIABLE, asked)
+                found.append(RowMixture(parts_of(spec)).evaluate(rows.values, v, p.weights, *arrays))
+        for slow, fast in zip(*found, strict=True):
+            np.testing.assert_allclose(fast, slow, rtol=1e-7, atol=1e-7 * max(1e-300, np.abs(slow).max()))
+
+
+def test_the_likelihood_node_sees_rows_that_change_in_place(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "always")
+    spec, rng = SPECS["eleven items"](2), np.random.default_rng(1)
+    op, x, v = RowMixture(parts_of(spec)), rng.integers(2, size=(50, 11)).astype(float), np.ones(50)
+    arrays = (np.array([0.3, 0.7]), rng.random((2, 11)))
+    before = op.evaluate(x, v, *arrays)[0]
+    x[:] = 1.0 - x
+    after = op.evaluate(x, v, *arrays)[0]
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, RowMixture(parts_of(spec)).evaluate(x.copy(), v, *arrays)[0])
+
+
+def test_the_switch_has_two_settings(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "sometimes")
+    with pytest.raises(mx.SpecError, match="legal are 'always' and 'never'"):
+        mx.fit(SPECS["full"](2), {f"x{j}": np.random.default_rng(j).normal(size=50) for j in range(3)})
+
+
+def test_small_data_compile_nothing():
+    code = (
+        "import sys\nimport mixtures as mx\n"
+        "mx.fit(mx.Mixture(mx.Gaussian('eruptions', 'waiting'), n_components=3), mx.load_dataset('old_faithful'), starts=5)\n"
+        "assert not {'numba', 'llvmlite', 'mixtures.kernels.bound'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+LARGE = """
+import numpy as np, mixtures as mx
+rng = np.random.default_rng(1)
+x = np.concatenate([rng.normal(size=(150_000, 2)), rng.normal(size=(150_000, 2)) + 3.0])
+spec = mx.Mixture(mx.Gaussian("x", "y"), n_components=2)
+"""
+
+
+def test_without_a_place_for_machine_code_it_is_compiled_anew():
+    code = LARGE + (
+        "from mixtures.kernels import compiling\n"
+        "assert compiling.cache_directory() is None\n"
+        "print(mx.compile_em(spec, x[::30]).log_likelihood(mx.fit(spec, x[::30], starts=1, rng=1).point))\n"
+    )
+    nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"), "/proc/nowhere")
+    env = os.environ | nowhere | {VARIABLE: "always"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert np.isfinite(float(done.stdout))
+
+
+def test_threads_before_and_after_forked_chains_never_hang():
+    code = LARGE + (
+        "first = mx.fit(spec, x, starts=2, rng=1)\n"
+        "draws = mx.sample(spec, x[::60], draws=5, tune=5, chains=2, cores=2, rng=1)\n"
+        "again = mx.fit(spec, x, starts=2, rng=1)\n"
+        "assert first.log_likelihood == again.log_likelihood\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_in_threads_returns_the_best_so_far():
+    code = LARGE + (
+        "class Talking(mx.EM):\n"
+        "    def cycle(self, run):\n"
+        "        super().cycle(run)\n"
+        "        print(len(run.history), flush=True)\n"
+        "x = np.concatenate([x, x + 0.5])\n"
+        "found = mx.fit(mx.Mixture(mx.Gaussian('x', 'y'), n_components=6), x, starts=1, rng=1, method=Talking(10**9), threads=2)\n"
+        "print(found.status.name, found.log_likelihood)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.strip() == "5":
+                break
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=120)[0].splitlines()[-1]
+    assert out.startswith("INTERRUPTED -"), out
+    assert process.returncode == 0
