@@ -18,6 +18,9 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 import numpy as np  # noqa: E402  (after the variables that it reads)
 
+PAUSE = 0.1
+"""Seconds before each turn: threads that wait in a loop for more work, as those of OpenMP and TBB do, have then gone to sleep."""
+
 Task = Callable[[], float]
 """Does the work once and returns how many seconds one unit of it took."""
 
@@ -38,6 +41,7 @@ def interleaved(tasks: Mapping[str, Task], repeats: int = 9) -> dict[str, list[f
     found: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
+            time.sleep(PAUSE)
             taken = task()
             if turn:
                 found[name].append(taken)

@@ -8,13 +8,17 @@ from numpy.typing import NDArray
 __all__ = ["kmeans", "principal_partition", "squared_distances"]
 
 Array = NDArray[np.float64]
-MOST_ROWS = 50_000
+MOST_ROWS = 10_000
 """More rows than this, and the groups' centers come from every so-many-th row."""
 
 
 def squared_distances(z: Array, centers: Array) -> Array:
-    """Squared Euclidean distances (n, K) of rows z (n, d) to centers (K, d)."""
-    return np.stack([np.einsum("nd,nd->n", z - center, z - center) for center in centers], axis=1)
+    """Squared Euclidean distances (n, K) of rows z (n, d), standardised, to centers (K, d)."""
+    cross = z @ centers.T
+    cross *= -2.0
+    cross += np.einsum("nd,nd->n", z, z)[:, None]
+    cross += np.einsum("kd,kd->k", centers, centers)
+    return np.maximum(cross, 0.0, out=cross)
 
 
 def kmeans(z: Array, v: Array, centers: Array, *, iterations: int = 100) -> NDArray[np.intp]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .slots import Fixed, Free, Slot, inner_slot, parse_slot
 __all__ = ["Group", "Mixture"]
 
 WEIGHTS = Parameter("weights", Simplex(), ("component",))
-RESOLVED_ON = 500_000
+RESOLVED_ON = 200_000
 """Rows, evenly spaced, that default priors are resolved on, if there are at least twice as many."""
 
 
@@ -271,13 +271,13 @@ class Mixture:
 
     def _resolve_on(self, rows: Rows) -> Mixture:
         partition = principal_partition(rows.values, rows.weights, self.n_components)
-        components = []
-        for product in self.components:
-            blocks = []
-            for block in product.blocks:
-                columns = [self.columns.index(column) for column in block.columns]
-                blocks.append(block.resolve(rows.values[:, columns], rows.weights, partition))
-            components.append(Product(tuple(blocks)))
+
+        @cache
+        def resolved(block: Family) -> Family:
+            columns = [self.columns.index(column) for column in block.columns]
+            return block.resolve(rows.values[:, columns], rows.weights, partition)
+
+        components = [Product(tuple(resolved(block) for block in product.blocks)) for product in self.components]
         weights = Dirichlet(1.0) if isinstance(self.weights, Free) else self.weights
         return Mixture(components, weights=weights)
 
