@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .domains import Covariance, Domain, Positive, Simplex, UnitInterval
 from .errors import SpecError
+from .linear import factors
 
 __all__ = ["Beta", "Dirichlet", "FraleyRaftery", "Gamma", "NormalInverseWishart", "Numbers", "Prior", "default_prior"]
 
@@ -487,10 +488,8 @@ class NormalInverseWishart(Prior):
 
 
 def _log_det_and_inverse(sigma: Array) -> tuple[Array, Array]:
-    factor = np.linalg.cholesky(sigma)
-    inverse = np.linalg.inv(factor)
-    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    return log_det, inverse.transpose(0, 2, 1) @ inverse
+    _, inverse, half_log_det = factors(sigma)
+    return 2.0 * half_log_det, inverse.transpose(0, 2, 1) @ inverse
 
 
 def _inverse_gamma_numbers(structure: str, matrix: Array, sigma: Array) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from .partition import principal_partition
 from .priors import Dirichlet, Prior
 from .slots import Fixed, Free, Slot, inner_slot, parse_slot
 
-__all__ = ["Group", "Mixture"]
+__all__ = ["Group", "Mixture", "free_dim"]
 
 WEIGHTS = Parameter("weights", Simplex(), ("component",))
 RESOLVED_ON = 200_000
@@ -58,6 +58,11 @@ class Group:
         """Names of all axes of one of the group's arrays."""
         column = f"{self.family.block_name}_column"
         return (self.component_dim, *(column if i == 0 else f"{column}{i + 1}" for i in range(len(parameter.axes))))
+
+
+def free_dim(name: str) -> str:
+    """Name of the axis over the components for which a parameter is estimated, where that is not all of them."""
+    return f"{name}_free_component"
 
 
 class Mixture:
@@ -182,20 +187,27 @@ class Mixture:
 
     def ordering(self) -> str:
         """The rule by which components are ordered within exchangeable groups, as a sentence."""
-        found = self.ordering_entry()
-        if found is None:
-            return "by decreasing weight"
-        group, name, index = found
-        place = "".join(f", {group.family.columns[i]}" for i in index)
-        return f"by increasing {group.names[name]}{' of' + place[1:] if place else ''}"
+        rules = []
+        for members in self.exchangeable:
+            found = self.ordering_entry(members[0])
+            rule = "by decreasing weight"
+            if found is not None:
+                group, name, index = found
+                place = "".join(f", {group.family.columns[i]}" for i in index)
+                rule = f"by increasing {group.names[name]}{' of' + place[1:] if place else ''}"
+            if len(members) > 1 and rule not in rules:
+                rules.append(rule)
+        return " and ".join(rules) if rules else "as written"
 
-    def ordering_entry(self) -> tuple[Group, str, tuple[int, ...]] | None:
-        """The first free, unshared scalar of the first block: its group, parameter and index."""
+    def ordering_entry(self, component: int) -> tuple[Group, str, tuple[int, ...]] | None:
+        """The first free, unshared scalar of the component's blocks: its group, parameter and index."""
         for group in self.groups:
-            for parameter in group.family.parameters:
-                if not isinstance(inner_slot(group.family.slots[parameter.name]), Fixed) and not group.family.is_shared(
-                    parameter.name
-                ):
+            if component not in group.components:
+                continue
+            block = group.blocks[group.components.index(component)]
+            for parameter in block.parameters:
+                fixed = isinstance(inner_slot(block.slots[parameter.name]), Fixed)
+                if not fixed and not block.is_shared(parameter.name):
                     return group, parameter.name, parameter.domain.entries(parameter.shape(len(group.columns)))[0]
         return None
 
@@ -307,11 +319,6 @@ class Mixture:
                     problem = block.unsupported(name, slot)
                     if problem:
                         raise UnsupportedError(f"Component {component}, {block!r}: {problem}")
-            if not group.covers_all:
-                raise UnsupportedError(
-                    f"{group.family!r} is the block of some components only: components of different families or "
-                    "structures are not supported yet."
-                )
 
     # -- text form ---------------------------------------------------------------------------------
 
@@ -423,6 +430,18 @@ def _check_columns(products: tuple[Product, ...]) -> None:
             raise SpecError(
                 f"Component {k} describes other columns than component 0 ({', '.join(map(repr, differing))}). All "
                 "components need the same columns."
+            )
+    for column in first:
+        kinds: dict[bool, list[tuple[int, str]]] = {}
+        for k, product in enumerate(products):
+            for block in product.blocks:
+                if column in block.columns:
+                    kinds.setdefault(block.discrete, []).append((k, type(block).__name__))
+        if len(kinds) > 1:
+            (k, measured), (j, counted) = kinds[False][0], kinds[True][0]
+            raise SpecError(
+                f"Column {column!r} is measured in component {k} ({measured}) and counted in component {j} ({counted}): densities and "
+                "probabilities cannot be compared. Use families of one kind for a column."
             )
 
 

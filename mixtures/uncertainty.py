@@ -28,6 +28,8 @@ class _Piece:
     entries: tuple[tuple[int, ...], ...]
     domain: Domain
     shape: tuple[int, ...]
+    shared: bool
+    """Whether one value serves all components."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,13 @@ class Scalars:
                     public = group.names[parameter.name]
                     found.append(
                         _Piece(
-                            public, owners, components, tuple(parameter.domain.entries(shape)), parameter.domain, shape
+                            public,
+                            owners,
+                            components,
+                            tuple(parameter.domain.entries(shape)),
+                            parameter.domain,
+                            shape,
+                            len(layout.groups) > 1 and len(set(layout.groups.tolist())) == 1,
                         )
                     )
         return tuple(found)
@@ -69,12 +77,10 @@ class Scalars:
         found = [f"weights[{k}]" for k in range(self.n_weights)]
         for piece in self.pieces:
             columns = self._columns(piece.name)
-            shared = len(piece.owners) < self._count(piece.name)
+            shared = piece.shared
             for component in piece.components:
                 for entry in piece.entries:
-                    place = ([] if shared and len(piece.owners) == 1 else [str(component)]) + [
-                        columns[i] for i in entry
-                    ]
+                    place = ([] if shared else [str(component)]) + [columns[i] for i in entry]
                     found.append(f"{piece.name}[{', '.join(place)}]")
         return found
 
@@ -91,9 +97,6 @@ class Scalars:
 
     def _columns(self, name: str) -> tuple[str, ...]:
         return self._group(name).family.columns
-
-    def _count(self, name: str) -> int:
-        return len(self._group(name).components)
 
     def natural(self, values: Mapping[str, Array]) -> Array:
         """The scalars (..., m) in data units from named arrays with any leading sample axes (..., J, *shape)."""

@@ -314,10 +314,15 @@ def test_data_that_do_not_fit_the_specification_are_refused_by_column_and_row(sp
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (Mixture(Gaussian("x", mean=0), 2), "Component 0, .*fixed parameters are not supported yet"),
-        (Mixture([Gaussian("x"), Gaussian("x", covariance=1.0)]), "Component 1, .*fixed parameters"),
-        (Mixture(Bernoulli("flag", probability=Shared()), 2), "sharing this parameter is not supported yet"),
-        (Mixture([Gaussian("x", "y"), Gaussian("x", "y", structure="diagonal", name="d")]), "some components only"),
+        (
+            Mixture([Gaussian("x", "y"), Gaussian("x", "y", mean=[0, Free()])]),
+            "Component 1, .*fixed in part is not supported yet",
+        ),
+        (Mixture(Bernoulli("flag", "other", probability=[0.5, Free()]), 2), "Component 0, .*fixed in part"),
+        (
+            Mixture(Gaussian("x", mean=Shared()), 2),
+            "Component 0, .*sharing means that are estimated is not supported yet",
+        ),
     ],
 )
 def test_slots_that_cannot_be_fitted_yet_are_refused_by_name(spec, words):
@@ -345,3 +350,10 @@ def test_an_unknown_estimate_is_refused():
     rows = spec.rows(two_columns())
     with pytest.raises(SpecError, match="legal are 'mle' and 'map'"):
         Program(spec.resolve(rows), rows, "ml")
+
+
+def test_a_column_is_measured_in_all_components_or_counted_in_all():
+    with pytest.raises(
+        SpecError, match=r"Column 'x' is measured in component 0 \(Gaussian\) and counted in component 1"
+    ):
+        Mixture([Gaussian("x"), Bernoulli("x")])

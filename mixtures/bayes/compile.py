@@ -14,7 +14,7 @@ from ..domains import Covariance
 from ..em.program import CompiledGroup, Params, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
-from ..spec import Mixture
+from ..spec import Mixture, free_dim
 from .drawing import drawn_by
 from .op import Part, RowMixture, parts_of, split_thetas
 from .priors import declare
@@ -109,36 +109,55 @@ class _ModelScope:
         return owned(self.compiled.layout[parameter], value)
 
     def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
-        group, layout = self.compiled.group, self.compiled.layout[parameter]
+        group, layout = self.compiled.group, self.compiled.group.layout[parameter]
         name, dims = group.names[parameter], group.dims(_parameter(self.compiled, parameter))
-        shape = layout.free.shape
+        shape, rows = layout.free.shape, np.flatnonzero(layout.owners)
         extra = {} if transform is None else {"transform": transform}
-        if is_shared(layout):
-            one = distribution(shared_name(name), *args, dims=dims[1:], shape=shape[1:], **extra, **kwargs)
-            value = pm.Deterministic(name, pt.broadcast_to(one, shape), dims=dims)
-        else:
+        if len(rows) == shape[0]:
             value = distribution(name, *args, dims=dims, shape=shape, **extra, **kwargs)
+        elif not len(rows):
+            value = pm.Deterministic(name, pt.as_tensor(layout.fixed), dims=dims)
+        else:
+            dim = free_dim(name)
+            pm.modelcontext(None).add_coord(dim, np.array(group.components)[rows])
+            one = distribution(
+                free_name(name), *args, dims=(dim, *dims[1:]), shape=(len(rows), *shape[1:]), **extra, **kwargs
+            )
+            value = pm.Deterministic(name, spread_out(layout, one), dims=dims)
         self.found[parameter] = value
         return value
+
+    def complete(self) -> None:
+        """Declare the parameters that no prior is about: they are fixed."""
+        for parameter in self.compiled.family.parameters:
+            if parameter.name not in self.found:
+                self.variable(parameter.name, None)
 
 
 def _parameter(compiled: CompiledGroup, name: str) -> Any:
     return next(parameter for parameter in compiled.family.parameters if parameter.name == name)
 
 
-def is_shared(layout: Layout) -> bool:
-    """Whether all components of a group have one value in common."""
-    return len(layout.groups) > 1 and len(set(layout.groups.tolist())) == 1
-
-
 def owned(layout: Layout, value: Any) -> Any:
-    """The owner's entry of `value` (J, ...) when the parameter is shared, else `value` itself."""
-    return value[0] if is_shared(layout) else value
+    """The entries of `value` (J, ...) that are estimated: those of components that own a value."""
+    return value if layout.owners.all() else value[np.flatnonzero(layout.owners)]
 
 
-def shared_name(name: str) -> str:
-    """Name of the variable that holds a shared parameter's one value."""
-    return f"{name}_shared"
+def spread_out(layout: Layout, own: Any) -> Any:
+    """Values (J, ...) of all components from those that are estimated (owners, ...), fixed ones in their place."""
+    rows = np.flatnonzero(layout.owners)
+    if len(rows) == 1 and len(set(layout.groups.tolist())) == 1:
+        return pt.broadcast_to(own, layout.free.shape)
+    owners = layout.groups[rows]
+    index = np.array([np.argmax(owners == group) for group in layout.groups])
+    free = np.isin(layout.groups, owners).reshape(-1, *(1,) * (layout.free.ndim - 1))
+    value = own[index]
+    return value if free.all() else pt.switch(free, value, layout.fixed)
+
+
+def free_name(name: str) -> str:
+    """Name of the variable that holds the estimated values of a parameter which is fixed or shared for some components."""
+    return f"{name}_free"
 
 
 def _declare_weights(program: Program) -> Any:
@@ -153,6 +172,7 @@ def _declare_group(compiled: CompiledGroup, reference: bool) -> dict[str, Any]:
     scope = _ModelScope(compiled, reference)
     for term in compiled.data_terms:
         declare(term.prior, term, scope)
+    scope.complete()
     return scope.found
 
 
@@ -164,7 +184,8 @@ def free_values(program: Program, p: Params) -> dict[str, Array]:
     for compiled, theta in zip(program.groups, p.thetas, strict=True):
         for parameter, value in theta.items():
             layout, name = compiled.layout[parameter], compiled.group.names[parameter]
-            found[shared_name(name) if is_shared(layout) else name] = owned(layout, value)
+            if layout.owners.any():
+                found[name if layout.owners.all() else free_name(name)] = owned(layout, value)
     return found
 
 

@@ -16,6 +16,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 from ..families.base import Array
+from ..linear import factors
 from .stack import disconnected, register_object_mode
 
 __all__ = [
@@ -64,17 +65,22 @@ class Density(Op):
         return [[i < self.n_gradients] * len(node.outputs) for i in range(len(node.inputs))]
 
     def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
-        for storage, value in zip(outputs, self.evaluate(*inputs), strict=True):
-            storage[0] = value
+        with np.errstate(all="ignore"):
+            found = self.evaluate(*inputs)
+        for storage, value in zip(outputs, found, strict=True):
+            storage[0] = np.asarray(value)
 
-    def evaluate(self, *arrays: Array) -> list[Array]:
+    def direct(self, node: Apply) -> Callable[..., Sequence[Array]]:
+        """The call that a `DirectLinker` makes."""
+        return self.evaluate
+
+    def evaluate(self, *arrays: Array) -> Sequence[Array]:
         """The function's values; where it has none, -inf with slopes of 0."""
         try:
-            with np.errstate(all="ignore"):
-                found = [np.asarray(value) for value in self.function(*arrays)]
+            found = self.function(*arrays)
         except np.linalg.LinAlgError:
-            found = []
-        if found and all(np.isfinite(value).all() for value in found):
+            found = ()
+        if found and np.isfinite(found[0]).all():
             return found
         batch = arrays[0].shape[: arrays[0].ndim - self.core_ndim]
         return [np.full(batch, -np.inf), *(np.zeros_like(array) for array in arrays[: self.n_gradients])]
@@ -117,6 +123,10 @@ class _Map(Op):
         with np.errstate(all="ignore"):
             outputs[0][0] = np.asarray(self.ahead(*inputs))
 
+    def direct(self, node: Apply) -> Callable[..., Array]:
+        """The call that a `DirectLinker` makes."""
+        return self.ahead
+
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         return [Pullback(self)(inputs[0], cotangents[0])]
 
@@ -140,8 +150,16 @@ class Pullback(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
         with np.errstate(all="ignore"):
-            found = self.map.back(*inputs)
-        outputs[0][0] = found if np.isfinite(found).all() else np.zeros_like(inputs[0])
+            outputs[0][0] = self.evaluate(*inputs)
+
+    def direct(self, node: Apply) -> Callable[..., Array]:
+        """The call that a `DirectLinker` makes."""
+        return self.evaluate
+
+    def evaluate(self, free: Array, gradient: Array) -> Array:
+        """The pullback; 0 where it is not finite."""
+        found = self.map.back(free, gradient)
+        return found if np.isfinite(found).all() else np.zeros_like(free)
 
 
 class CovarianceMap(_Map):
@@ -249,10 +267,9 @@ def weighted_sum(free: Array, power: Array, constant: Array) -> tuple[Array, Arr
 def normal_density(value: Array, covariance: Array, center: Array, kappa: Array) -> tuple[Array, Array, Array]:
     """N(center, covariance / kappa) at value (..., d), with gradients in value and covariance."""
     d = value.shape[-1]
-    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    _, inverse, log_sd = factors(covariance)
     white = (inverse @ (value - center)[..., None])[..., 0]
     pulled = (white[..., None, :] @ inverse)[..., 0, :]
-    log_sd = -np.log(inverse.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
     density = 0.5 * d * np.log(kappa / (2.0 * np.pi)) - log_sd - 0.5 * kappa * (white * white).sum(axis=-1)
     weighted = kappa[..., None] * pulled
     spread = weighted[..., None] * pulled[..., None, :] - inverse.swapaxes(-1, -2) @ inverse
@@ -262,10 +279,9 @@ def normal_density(value: Array, covariance: Array, center: Array, kappa: Array)
 def wishart_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
     """Inverse Wishart at covariances (..., d, d) without its constant, with its gradient."""
     power = nu + value.shape[-1] + 1.0
-    inverse = np.linalg.inv(np.linalg.cholesky(value))
+    _, inverse, half_log_det = factors(value)
     precision = inverse.swapaxes(-1, -2) @ inverse
     product = matrix @ precision
-    half_log_det = -np.log(inverse.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
     density = -power * half_log_det - 0.5 * product.trace(axis1=-2, axis2=-1)
     return density, 0.5 * (precision @ product - power[..., None, None] * precision)
 

@@ -103,6 +103,10 @@ class RowMixture(Op):
         for storage, value in zip(outputs, self.evaluate(*inputs), strict=True):
             storage[0] = value
 
+    def direct(self, node: Apply) -> Any:
+        """The call that a `DirectLinker` makes."""
+        return self.evaluate
+
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangent times the scores when it is one number, else the Op with re-weighted rows."""
         if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):

@@ -137,7 +137,8 @@ class _TermScope:
 
     def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
         value = self.values[parameter]
-        self.terms.append(pm.logp(distribution.dist(*args, **kwargs), self.own(parameter, value)).sum())
+        if self.compiled.layout[parameter].owners.any():
+            self.terms.append(pm.logp(distribution.dist(*args, **kwargs), self.own(parameter, value)).sum())
         return value
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import Rows
 from ..families.base import Array, Theta
-from ..spec import Mixture
+from ..spec import Mixture, free_dim
 from .op import Part, log_joint, log_sum_exp, parts_of
 
 __all__ = ["MAX_ROWS", "Relabelling", "permute", "relabel", "rows_for_relabelling"]
@@ -145,16 +145,32 @@ def permute(posterior: xr.Dataset, spec: Mixture, permutation: NDArray[np.intp])
         (chain, draw, K).
     """
     found = dict(posterior.data_vars)
-    axes = {"component": tuple(range(spec.n_components))}
-    axes |= {group.component_dim: group.components for group in spec.groups}
-    for dim, components in axes.items():
-        place = np.full(spec.n_components, -1)
-        place[list(components)] = np.arange(len(components))
-        order = place[permutation[..., list(components)]]
+    every = np.arange(spec.n_components)
+    axes = {"component": (every, every)}
+    for group in spec.groups:
+        own = np.array(group.components)
+        axes[group.component_dim] = (own, _places(spec, own, np.arange(len(own))))
+        for parameter, public in group.names.items():
+            layout = group.layout[parameter]
+            owners = np.flatnonzero(layout.owners)
+            position = (
+                np.array([np.argmax(layout.groups[owners] == g) for g in layout.groups]) if len(owners) else owners
+            )
+            if len(owners):
+                axes[free_dim(public)] = (own[owners], _places(spec, own, position))
+    for dim, (components, place) in axes.items():
+        order = place[permutation[..., components]]
         for name, variable in found.items():
             if dim in variable.dims:
                 found[name] = _take(variable, dim, order)
     return posterior.assign(found)
+
+
+def _places(spec: Mixture, components: NDArray[np.intp], position: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where along an axis (K,) the value of each component is; -1 for components that have none."""
+    place = np.full(spec.n_components, -1)
+    place[components] = position
+    return place
 
 
 def _take(variable: xr.DataArray, dim: str, order: Any) -> xr.DataArray:

@@ -13,6 +13,8 @@ import pytensor
 import xarray as xr
 from pytensor.compile.mode import Mode
 
+from .direct import DirectLinker
+
 __all__ = [
     "HAS_DATATREE",
     "as_datatree",
@@ -60,7 +62,7 @@ def register_object_mode(op_type: type) -> None:
 
 def sampling_mode() -> Any:
     """How densities are compiled for sampling: as Python calls of the few nodes there are, which takes no compiler and no time."""
-    return Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")
+    return Mode(linker=DirectLinker(), optimizer="fast_run").excluding("fusion", "inplace")
 
 
 # -- containers of draws ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import Rows
 from ..domains import Domain, power_of_two
-from ..errors import DataError, SpecError
+from ..errors import DataError, SpecError, UnsupportedError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
@@ -152,11 +152,10 @@ class Program:
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights
         self.total = float(rows.weights.sum())
-        self.groups = tuple(
-            _compile_group(group, rows, _units(group, rows) if standardise else _Units.of_data(group))
-            for group in spec.groups
-        )
-        self.log_scale = self.total * sum(float(np.log(group.scale).sum()) for group in self.groups)
+        units = [_units(group, rows) if standardise else _Units.of_data(group) for group in spec.groups]
+        units = _alike(spec.groups, units)
+        self.groups = tuple(_compile_group(group, rows, own) for group, own in zip(spec.groups, units, strict=True))
+        self.log_scale = self.total * self.log_unit
         self.fixed_weights = spec.fixed_weights
         self.weight_numbers = _weight_numbers(spec)
         if self.is_map:
@@ -172,6 +171,12 @@ class Program:
         """K."""
         return self.spec.n_components
 
+    @cached_property
+    def log_unit(self) -> float:
+        """Sum of the logarithms of the columns' scales: what the log density of a row loses in data units."""
+        scales = {column: scale for g in self.groups for column, scale in zip(g.group.columns, g.scale, strict=True)}
+        return float(np.log(list(scales.values())).sum())
+
     def on(self, rows: Rows) -> Program:
         """The same program on other rows (a subsample), in the same standardised coordinates."""
         other = object.__new__(Program)
@@ -179,7 +184,7 @@ class Program:
         other.__dict__.pop("passes", None)
         other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
         other.groups = tuple(replace(g, rows=rows) for g in self.groups)
-        other.log_scale = other.total * sum(float(np.log(group.scale).sum()) for group in other.groups)
+        other.log_scale = other.total * self.log_unit
         if self.passes is not None:  # they are compiled anyhow
             other.__dict__["passes"] = self.passes.on(rows.values, rows.weights)
         return other
@@ -232,10 +237,9 @@ class Program:
 
     def row_log_likelihood(self, p: Params) -> Array:
         """Log density (n,) of every row, in data units."""
-        shift = sum(float(np.log(group.scale).sum()) for group in self.groups)
         if self.passes is not None:
-            return self.passes.row_values(p.weights, p.thetas) - shift
-        return np.concatenate([soft_assignment(self.log_joint(p, block))[0] for block in self.blocks()]) - shift
+            return self.passes.row_values(p.weights, p.thetas) - self.log_unit
+        return np.concatenate([soft_assignment(self.log_joint(p, block))[0] for block in self.blocks()]) - self.log_unit
 
     def responsibilities(self, p: Params) -> Array:
         """p(component given row), (n, K)."""
@@ -440,18 +444,16 @@ class Program:
 
     def ordered(self, p: Params) -> tuple[Params, NDArray[np.intp]]:
         """Components in the specification's order within exchangeable groups, and the permutation used."""
-        entry = self.spec.ordering_entry()
-        key = -p.weights
-        if entry is not None:
-            group, name, index = entry
-            position = self.spec.groups.index(group)
-            key = np.full(self.n_components, np.nan)
-            place: Any = (slice(None), *index)
-            key[list(group.components)] = p.thetas[position][name][place]
         order = np.arange(self.n_components)
         for members in self.spec.exchangeable:
-            own = np.array(members)
-            order[own] = own[np.argsort(key[own], kind="stable")]
+            own, entry = np.array(members), self.spec.ordering_entry(members[0])
+            key = -p.weights[own]
+            if entry is not None:
+                group, name, index = entry
+                rows = [group.components.index(k) for k in members]
+                place: Any = (rows, *index)
+                key = p.thetas[self.spec.groups.index(group)][name][place]
+            order[own] = own[np.argsort(key, kind="stable")]
         return self.permuted(p, order), order
 
 
@@ -480,16 +482,36 @@ def _units(group: Group, rows: Rows) -> _Units:
     return _Units(center, scale, spread / scale)
 
 
+def _alike(groups: Sequence[Group], units: Sequence[_Units]) -> list[_Units]:
+    """The units with one scale per column, because densities of components can be compared in the same units only.
+
+    Groups that would scale a column differently get one scale for all their columns, 1 if one of them takes values as they are.
+    """
+    found = list(units)
+    while True:
+        scales: dict[int, set[float]] = {}
+        for group, own in zip(groups, found, strict=True):
+            for column, scale in zip(group.columns, own.scale, strict=True):
+                scales.setdefault(column, set()).add(float(scale))
+        torn = {column for column, each in scales.items() if len(each) > 1}
+        if not torn:
+            return found
+        touched = [bool(torn & set(group.columns)) for group in groups]
+        involved = [own for own, one in zip(found, touched, strict=True) if one]
+        common = np.ones(1)
+        if not any(np.all(own.scale == 1.0) and np.all(own.center == 0.0) for own in involved):
+            common = power_of_two(np.exp(np.log(np.concatenate([own.scale for own in involved])).mean(keepdims=True)))
+        found = [
+            own._replace(scale=np.repeat(common, len(own.scale)), spread=own.spread * own.scale / common)
+            if one
+            else own
+            for own, one in zip(found, touched, strict=True)
+        ]
+
+
 def _compile_group(group: Group, rows: Rows, units: _Units) -> CompiledGroup:
     center, scale, spread = units
-    d = len(group.columns)
-    data_terms = []
-    for position, (key, prior, names) in enumerate(group.family.prior_terms()):
-        shape = next(q for q in group.family.parameters if q.name == names[0]).shape(d)
-        each = [block.prior_terms()[position][1].numbers(shape, repr(block)) for block in group.blocks]
-        data_terms.append(
-            PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]})
-        )
+    data_terms = _prior_terms(group)
     terms = tuple(
         PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
     )
@@ -499,6 +521,29 @@ def _compile_group(group: Group, rows: Rows, units: _Units) -> CompiledGroup:
     }
     numbers = {t.key: t.numbers for t in terms}
     return CompiledGroup(group, rows, center, scale, spread, layout, terms, tuple(data_terms), numbers)
+
+
+def _prior_terms(group: Group) -> list[PriorTerm]:
+    """The group's priors, their numbers stacked over its components; one whose parameters are fixed gets another's, to no effect."""
+    shapes = {q.name: q.shape(len(group.columns)) for q in group.family.parameters}
+    given: dict[str, dict[int, tuple[Prior, tuple[str, ...]]]] = {}
+    for j, block in enumerate(group.blocks):
+        for key, prior, names in block.prior_terms():
+            given.setdefault(key, {})[j] = (prior, names)
+    found = []
+    for key, by_block in given.items():
+        prior, names = next(iter(by_block.values()))
+        for j, (other, _) in by_block.items():
+            if type(other) is not type(prior):
+                raise UnsupportedError(
+                    f"{names[0]}: component {group.components[j]} has the prior {other!r} where another has {prior!r}. Priors of "
+                    "different kinds in one array are not supported yet; name the blocks differently: name='other'."
+                )
+        each = [
+            by_block.get(j, (prior, names))[0].numbers(shapes[names[0]], repr(b)) for j, b in enumerate(group.blocks)
+        ]
+        found.append(PriorTerm(key, prior, names, {field: np.stack([one[field] for one in each]) for field in each[0]}))
+    return found
 
 
 def _weight_numbers(spec: Mixture) -> Numbers | None:

@@ -92,6 +92,8 @@ class Family:
     """Values of options that make different models: the laws are tested for each of them."""
     joint_priors: ClassVar[tuple[type[Prior], ...]] = ()
     """Priors over several parameters at once, which go in `prior=`."""
+    discrete: ClassVar[bool] = False
+    """Whether values are counted, not measured: components of one column are all of one kind."""
     separable: ClassVar[bool] = False
     """Columns are independent given the component."""
     allowed_values: ClassVar[str] = "real numbers"
@@ -283,13 +285,10 @@ class Family:
         return [(name, prior, (name,)) for name, prior in found if isinstance(prior, Prior)]
 
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
-        """Why the M-step cannot honour that slot yet, or None."""
-        if isinstance(inner_slot(slot), Fixed):
-            return (
-                f"{parameter}={slot!r}: fixed parameters are not supported yet; leave the slot free or give it a prior."
-            )
-        if isinstance(slot, Shared):
-            return f"{parameter}={slot!r}: sharing this parameter is not supported yet."
+        """Why the programs cannot honour that slot yet, or None."""
+        inner = inner_slot(slot)
+        if isinstance(inner, Fixed) and not inner.is_whole:
+            return f"{parameter}={slot!r}: a parameter fixed in part is not supported yet. Fix all of it, or leave it free."
         return None
 
     def layout(self, blocks: tuple[Family, ...]) -> dict[str, Layout]:

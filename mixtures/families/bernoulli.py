@@ -49,6 +49,7 @@ class Bernoulli(Family):
     """
 
     parameters = (Parameter("probability", UnitInterval()),)
+    discrete: ClassVar[bool] = True
     separable: ClassVar[bool] = True
     allowed_values: ClassVar[str] = "0 or 1"
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..domains import Covariance, Parameter, Real, power_of_two
 from ..errors import DataError, SpecError, UnsupportedError, nearest
+from ..linear import Factors, factors
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot
 from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
@@ -104,10 +105,8 @@ class Gaussian(Family):
                 f"{parameter}={slot!r}: a prior on one of the two parameters alone is not supported yet; "
                 "use prior=NormalInverseWishart(...)."
             )
-        if parameter == "covariance" and isinstance(slot, Shared) and slot.group is None:
-            return (
-                None if slot.inner is None else f"{parameter}={slot!r}: only a free shared covariance is supported yet."
-            )
+        if parameter == "mean" and isinstance(slot, Shared) and not isinstance(inner_slot(slot), Fixed):
+            return f"{parameter}={slot!r}: sharing means that are estimated is not supported yet; fix them, or share covariances."
         return super().unsupported(parameter, slot)
 
     # -- data --------------------------------------------------------------------------------------
@@ -160,14 +159,13 @@ class Gaussian(Family):
         return self.e_step(x, theta)[0]
 
     def e_step(self, x: Array, theta: Theta) -> tuple[Array, Array]:
-        factor, y = _whiten(x, theta)
-        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-        constant = -0.5 * x.shape[1] * np.log(2.0 * np.pi) - log_det
+        y = _whiten(x, theta)
+        constant = -0.5 * x.shape[1] * np.log(2.0 * np.pi) - _factors(theta["covariance"]).half_log_det
         return (constant[:, None] - 0.5 * np.einsum("jdn,jdn->jn", y, y)).T, y
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         """Centred at theta: with y = L^-1 (x - mean), the sums of r, r y and r y y', of which diagonal ones suffice there."""
-        return self.statistics_after(_whiten(x, theta)[1], x, R, theta)
+        return self.statistics_after(_whiten(x, theta), x, R, theta)
 
     def statistics_after(self, work: Array, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         y, weighted = work, R.T[:, None, :] * work
@@ -178,7 +176,7 @@ class Gaussian(Family):
         return {"mass": R.sum(axis=0), "first": weighted.sum(axis=2), "second": second}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
-        inverse = np.linalg.inv(_factor(theta["covariance"]))
+        inverse = _factors(theta["covariance"]).inverse
         turned = inverse.transpose(0, 2, 1)
         excess = S["second"] - S["mass"][:, None, None] * np.eye(S["second"].shape[-1])
         return {"mean": np.einsum("jab,jb->ja", turned, S["first"]), "covariance": 0.5 * turned @ excess @ inverse}
@@ -186,7 +184,7 @@ class Gaussian(Family):
     def maximise(
         self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
     ) -> Theta:
-        mass, factor = S["mass"], _factor(theta["covariance"])
+        mass, factor = S["mass"], _factors(theta["covariance"]).lower
         some = np.where(mass > 0, mass, 1.0)
         away = S["first"] / some[:, None]
         center = theta["mean"] + np.einsum("jab,jb->ja", factor, away)
@@ -218,7 +216,7 @@ class Gaussian(Family):
         return where.filled(best)
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
-        factor = _factor(theta["covariance"])
+        factor = _factors(theta["covariance"]).lower
         return theta["mean"][z] + np.einsum("nab,nb->na", factor[z], rng.standard_normal((len(z), factor.shape[-1])))
 
     def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
@@ -238,7 +236,7 @@ class Gaussian(Family):
         from ..kernels.bound import DiagonalGaussianKernel, FullGaussianKernel
 
         full = self.structure == "full" and len(self.columns) > 1
-        return (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factor)
+        return (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factors)
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Smallest eigenvalue (J,) of each covariance where the pooled within-component covariance is the identity."""
@@ -297,9 +295,9 @@ def _covariance(z: Array, v: Array, columns: tuple[str, ...]) -> Array:
     return total
 
 
-def _factor(covariance: Array) -> Array:
+def _factors(covariance: Array) -> Factors:
     try:
-        return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        return factors(covariance)
     except np.linalg.LinAlgError:
         for j, matrix in enumerate(covariance):
             try:
@@ -309,10 +307,9 @@ def _factor(covariance: Array) -> Array:
         raise
 
 
-def _whiten(x: Array, theta: Theta) -> tuple[Array, Array]:
-    """Cholesky factors L (J, d, d) and y = L^-1 (x - mean), (J, d, n)."""
-    factor = _factor(theta["covariance"])
-    return factor, np.linalg.inv(factor) @ (x.T - theta["mean"][:, :, None])
+def _whiten(x: Array, theta: Theta) -> Array:
+    """y = L^-1 (x - mean), (J, d, n), with L the Cholesky factor of the covariance."""
+    return _factors(theta["covariance"]).inverse @ (x.T - theta["mean"][:, :, None])
 
 
 def _maximise_mean(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..families.base import Array, Family, Theta
+from ..linear import Factors
 from . import bernoulli, gaussian
 from .softmax import ROW, TILE
 from .threads import run
@@ -116,22 +117,21 @@ class FullGaussianKernel(Kernel):
     count
         J, the number of components.
     factorise
-        Cholesky factors (J, d, d) of covariances.
+        Factors of covariances (J, d, d).
     """
 
     whole = True
 
-    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Array]) -> None:
+    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
         self.wide = 4 * -(-self.d // 4)
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
-        factor = self.factorise(theta["covariance"])
+        found = self.factorise(theta["covariance"])
         mean, inverse = np.zeros((self.count, self.wide)), np.zeros((self.count, self.wide, self.wide))
-        mean[:, : self.d], inverse[:, : self.d, : self.d] = theta["mean"], np.linalg.inv(factor)
-        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-        return mean, inverse, -0.5 * self.d * np.log(2.0 * np.pi) - log_det
+        mean[:, : self.d], inverse[:, : self.d, : self.d] = theta["mean"], found.inverse
+        return mean, inverse, -0.5 * self.d * np.log(2.0 * np.pi) - found.half_log_det
 
     def sums(self) -> Sums:
         return {"first": np.zeros((self.count, self.wide)), "second": np.zeros((self.count, self.wide, self.wide))}
@@ -179,12 +179,12 @@ class DiagonalGaussianKernel(Kernel):
 
     whole = True
 
-    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Array]) -> None:
+    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
-        sd = np.diagonal(self.factorise(theta["covariance"]), axis1=1, axis2=2)
+        sd = np.diagonal(self.factorise(theta["covariance"]).lower, axis1=1, axis2=2)
         return (
             np.ascontiguousarray(theta["mean"]),
             1.0 / sd,

@@ -113,4 +113,44 @@ CASES = {
         ),
         SMALL,
     ),
+    "known component": Bound(mx.Mixture([mx.Gaussian("x", mean=0.0, covariance=1.0), mx.Gaussian("x")]), SMALL),
+    "known means": Bound(
+        mx.Mixture([mx.Gaussian("x", "y", mean=[0.0, 0.0]), mx.Gaussian("x", "y", mean=4.0), mx.Gaussian("x", "y")]),
+        SMALL,
+    ),
+    "known covariances": Bound(
+        mx.Mixture(
+            [mx.Gaussian("x", "y", structure="diagonal", covariance=9.0), mx.Gaussian("x", "y", structure="diagonal")]
+        ),
+        SMALL,
+    ),
+    "one known covariance for all": Bound(
+        mx.Mixture(mx.Gaussian("x", "y", covariance=[[1, 0], [0, 99]]), n_components=2), SMALL
+    ),
+    "covariances shared by two of three": Bound(
+        mx.Mixture([mx.Gaussian("x", covariance=mx.Shared(group="a"))] * 2 + [mx.Gaussian("x")]), SMALL
+    ),
+    "probabilities known, shared and free": Bound(
+        mx.Mixture(
+            [
+                mx.Bernoulli(*ITEMS, probability=0.5),
+                mx.Bernoulli(*ITEMS, probability=mx.Shared(mx.Beta(2, 2), group="a")),
+                mx.Bernoulli(*ITEMS, probability=mx.Shared(mx.Beta(2, 2), group="a")),
+                mx.Bernoulli(*ITEMS),
+            ],
+            weights=[0.1, 0.2, 0.3, 0.4],
+        ),
+        LSAT,
+        "count",
+    ),
+    "structures of two kinds": Bound(
+        mx.Mixture(
+            [
+                mx.Gaussian("x", "y", name="full"),
+                mx.Gaussian("x", "y", structure="spherical", name="round"),
+                mx.Gaussian("x") * mx.Gaussian("y", name="other"),
+            ]
+        ),
+        SMALL,
+    ),
 }

@@ -189,7 +189,7 @@ def test_the_model_names_its_variables_dims_and_coordinates():
     assert model.named_vars_to_dims["probability"] == ("component", "bernoulli_column")
     assert list(model.coords["gaussian_column"]) == ["x", "y"]
     tied = mx.compile_pymc(CASES["full tied"].spec, CASES["full tied"].data)
-    assert "covariance_shared" in {v.name for v in tied.free_RVs}
+    assert "covariance_free" in {v.name for v in tied.free_RVs}
     assert "covariance" in {v.name for v in tied.deterministics}
     fixed = mx.compile_pymc(CASES["equal weights"].spec, CASES["equal weights"].data)
     assert "weights" in {v.name for v in fixed.deterministics}

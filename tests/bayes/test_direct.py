@@ -1,0 +1,97 @@
+"""Graphs run as NumPy calls give what PyTensor's own Python linker gives."""
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from helpers_bayes import CASES
+from pytensor.compile.mode import Mode
+
+from mixtures.bayes import stack
+from mixtures.bayes.direct import DirectLinker
+
+
+@pytest.mark.parametrize(
+    "name", ["full", "diagonal tied", "patterns with counts", "product", "known component", "structures of two kinds"]
+)
+def test_value_and_gradient_of_a_model_are_those_of_the_python_linker(name):
+    model = CASES[name].model
+    point = pm.blocking.DictToArrayBijection.map(model.initial_point())
+    found = []
+    for mode in (stack.sampling_mode(), Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")):
+        function = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
+        function.set_extra_values({})
+        found.append([np.array(one) for one in function(point)])
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-13)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-10, atol=1e-11)
+
+
+x, m, t = pt.vector("x", dtype="float64"), pt.matrix("m", dtype="float64"), pt.tensor3("t", dtype="float64")
+GRAPHS = {
+    "sums": [x.sum(), m.sum(axis=0), t.sum(axis=(0, 2)), m.max(axis=1), m.prod(), (m > 0).any(axis=0), (m > 0).sum()],
+    "shapes": [
+        t.transpose(2, 0, 1),
+        m[:, None, :] + t,
+        x.dimshuffle("x", 0, "x"),
+        m[:1].squeeze(),
+        m.reshape((3, 2)),
+        m.T.flatten(),
+    ],
+    "places": [x[1:], x[::-1], m[0], m[:, 1:3], m[-1, 0], t[..., 0], x[pt.constant(np.array([2, 0]))]],
+    "elements": [
+        pt.softplus(x),
+        pt.sigmoid(m),
+        pt.switch(x > 0, x, 0.0),
+        pt.log1p(pt.exp(x)),
+        pt.gammaln(x**2 + 1),
+        x + m + t,
+        x * m * 2,
+    ],
+    "types": [
+        pt.switch(x > 0, 1, 2),
+        pt.cast(x, "int64"),
+        x.astype("float32") + 1,
+        pt.eq(x, 1.0),
+        pt.isnan(x),
+        pt.ceil(x),
+        x // 2,
+    ],
+    "joins": [
+        pt.concatenate([x, x[1:]]),
+        pt.stack([x, x], axis=1),
+        pt.concatenate([m, m], axis=1),
+        pt.as_tensor([x[0], x[1]]),
+    ],
+    "algebra": [
+        pt.dot(m, m.T),
+        pt.linalg.cholesky(pt.dot(m, m.T) + pt.eye(2)),
+        pt.alloc(x[0], 2, 3),
+        pt.set_subtensor(x[0], 7.0),
+    ],
+    "constants": [pt.constant(2.0), x, pt.constant(np.arange(3.0))],
+}
+
+
+@pytest.mark.parametrize("outputs", GRAPHS.values(), ids=GRAPHS)
+def test_every_kind_of_node_gives_the_value_and_the_type_of_the_python_linker(outputs):
+    values = {
+        "x": np.array([-1.5, 1.0, 2.0]),
+        "m": np.array([[1.0, -2.0, 3.0], [0.5, 0.0, -4.0]]),
+        "t": np.arange(12.0).reshape(2, 2, 3),
+    }
+    found = []
+    for linker in (DirectLinker(), "py"):
+        mode = Mode(linker=linker, optimizer="fast_run").excluding("fusion", "inplace")
+        function = pytensor.function([x, m, t], outputs, mode=mode, on_unused_input="ignore")
+        found.append(function(*values.values()))
+    for mine, theirs in zip(*found, strict=True):
+        assert isinstance(mine, np.ndarray)
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, rtol=1e-14)
+
+
+def test_an_error_in_a_node_names_the_graph():
+    function = pytensor.function([m], pt.linalg.inv(m), mode=Mode(linker=DirectLinker(), optimizer=None))
+    with pytest.raises(np.linalg.LinAlgError):
+        function(np.zeros((2, 2)))

@@ -1,0 +1,123 @@
+"""Fixed and shared parameters, and components that differ: the constrained maximum, whatever is written down."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+import mixtures as mx
+
+WAITING = mx.Gaussian("waiting")
+
+
+@pytest.fixture(scope="module")
+def old_faithful():
+    return mx.load_dataset("old_faithful")
+
+
+def optima(fit):
+    return [record.log_likelihood for record in fit.optima if record.kind == "optimum"]
+
+
+def test_a_known_mean_gives_the_published_maximum(old_faithful):
+    fit = mx.fit(mx.Mixture([mx.Gaussian("waiting", mean=55.0), WAITING]), old_faithful, rng=1)
+    assert fit.log_likelihood == pytest.approx(-1034.1493, abs=1e-3)
+    assert fit.point["mean"][0, 0] == 55.0
+
+
+def test_a_known_sd_has_two_optima_one_for_each_assignment(old_faithful):
+    fit = mx.fit(mx.Mixture([mx.Gaussian("waiting", covariance=25.0), WAITING]), old_faithful, rng=1)
+    assert fit.point["covariance"][0, 0, 0] == 25.0
+    np.testing.assert_allclose(optima(fit)[:2], [-1035.6598, -1037.12], atol=1e-3)
+
+
+def test_equal_sds_are_equal_and_the_constrained_maximum(old_faithful):
+    x = old_faithful["eruptions"].to_numpy()
+    fit = mx.fit(mx.Mixture(mx.Gaussian("eruptions", covariance=mx.Shared()), n_components=2), old_faithful, rng=1)
+    sds = np.sqrt(fit.point["covariance"][:, 0, 0])
+    assert sds[0] == sds[1]
+
+    def negative(theta):
+        w = 1.0 / (1.0 + np.exp(-theta[0]))
+        densities = stats.norm.pdf(x[:, None], theta[1:3], np.exp(theta[3]))
+        return -np.log(densities @ [w, 1.0 - w]).sum()
+
+    found = optimize.minimize(
+        negative, [-0.5, 2.0, 4.3, -1.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-10, "maxiter": 5000}
+    )
+    assert fit.log_likelihood == pytest.approx(-found.fun, abs=1e-6)
+
+
+def test_a_covariance_shared_by_a_named_group_is_one_value_and_no_worse_than_sharing_it_by_all(old_faithful):
+    block = mx.Gaussian("eruptions", "waiting", covariance=mx.Shared(group="narrow"))
+    spec = mx.Mixture([block, block, mx.Gaussian("eruptions", "waiting")])
+    fit = mx.fit(spec, old_faithful, rng=1)
+    np.testing.assert_array_equal(fit.point["covariance"][0], fit.point["covariance"][1])
+    assert not np.allclose(fit.point["covariance"][0], fit.point["covariance"][2])
+    tied = mx.fit(
+        mx.Mixture(mx.Gaussian("eruptions", "waiting", covariance=mx.Shared()), n_components=3), old_faithful, rng=1
+    )
+    assert fit.log_likelihood > tied.log_likelihood
+    assert spec.exchangeable == ((0, 1), (2,))
+
+
+def test_everything_known_is_only_evaluated(old_faithful):
+    spec = mx.Mixture(
+        [mx.Gaussian("waiting", mean=55.0, covariance=36.0), mx.Gaussian("waiting", mean=80.0, covariance=36.0)],
+        weights=[0.4, 0.6],
+    )
+    fit = mx.fit(spec, old_faithful, rng=1, starts=3)
+    x = old_faithful["waiting"].to_numpy()
+    expected = np.log(stats.norm.pdf(x[:, None], [55.0, 80.0], 6.0) @ [0.4, 0.6]).sum()
+    assert fit.log_likelihood == pytest.approx(expected, abs=1e-9)
+    assert fit.converged
+
+
+def test_structures_of_two_kinds_are_the_maximum_of_that_model(old_faithful):
+    spec = mx.Mixture(
+        [
+            mx.Gaussian("eruptions", "waiting", name="tilted"),
+            mx.Gaussian("eruptions", "waiting", structure="diagonal", name="straight"),
+        ]
+    )
+    fit = mx.fit(spec, old_faithful, rng=1)
+    both = [
+        mx.fit(
+            mx.Mixture(mx.Gaussian("eruptions", "waiting", structure=s), n_components=2), old_faithful, rng=1
+        ).log_likelihood
+        for s in ("diagonal", "full")
+    ]
+    assert both[0] < fit.log_likelihood < both[1]
+    x = old_faithful[["eruptions", "waiting"]].to_numpy()
+    tilted = stats.multivariate_normal(fit.point["tilted_mean"][0], fit.point["tilted_covariance"][0])
+    straight = stats.multivariate_normal(fit.point["straight_mean"][0], fit.point["straight_covariance"][0])
+    w = fit.point["weights"]
+    assert fit.log_likelihood == pytest.approx(np.log(w[0] * tilted.pdf(x) + w[1] * straight.pdf(x)).sum(), abs=1e-8)
+
+
+def test_columns_in_blocks_of_their_own_are_independent_given_the_component(old_faithful):
+    one = mx.Mixture(mx.Gaussian("eruptions", "waiting", structure="diagonal"), n_components=2)
+    two = mx.Mixture(mx.Gaussian("eruptions", name="length") * mx.Gaussian("waiting", name="pause"), n_components=2)
+    assert mx.fit(one, old_faithful, rng=1).log_likelihood == pytest.approx(
+        mx.fit(two, old_faithful, rng=1).log_likelihood, abs=1e-6
+    )
+
+
+def test_units_of_columns_do_not_matter_when_structures_differ(old_faithful):
+    units = {"eruptions": 1e-6, "waiting": 1e6}
+    spec = mx.Mixture(
+        [
+            mx.Gaussian("eruptions", "waiting", name="tilted"),
+            mx.Gaussian("eruptions", "waiting", structure="diagonal", name="straight"),
+        ]
+    )
+    a, b = mx.fit(spec, old_faithful, rng=1), mx.fit(spec, old_faithful * units, rng=1)
+    assert a.log_likelihood == pytest.approx(b.log_likelihood, abs=1e-4)
+
+
+def test_a_known_null_component_is_found_with_its_share():
+    rng = np.random.default_rng(1)
+    z = np.where(rng.random(5000) < 0.9, rng.normal(size=5000), 2.5 + rng.normal(size=5000))
+    fit = mx.fit(mx.Mixture([mx.Gaussian("z", mean=0.0, covariance=1.0), mx.Gaussian("z")]), {"z": z}, rng=1)
+    np.testing.assert_allclose(fit.point["weights"], [0.9, 0.1], atol=0.03)
+    np.testing.assert_array_equal(fit.point["mean"][0], [0.0])
+    assert fit.point["mean"][1, 0] == pytest.approx(2.5, abs=0.4)
