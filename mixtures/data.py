@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -64,6 +65,24 @@ class Rows:
         if self.weighting != "fractional":
             return round(self.total)
         return self.n_given if self.inverse is None else int(np.count_nonzero(self.inverse >= 0))
+
+    @cached_property
+    def has_missing(self) -> bool:
+        """Whether a cell is missing (NaN)."""
+        return any(bool(np.isnan(block.sum())) for _, block in self.blocks())
+
+    @cached_property
+    def observed(self) -> NDArray[np.bool_]:
+        """Which cells (m, d) are there."""
+        return ~np.isnan(self.values)
+
+    @cached_property
+    def filled(self) -> NDArray[np.float64]:
+        """`values` with missing cells replaced by the column's first observed value, for those who cannot hold NaN."""
+        if not self.has_missing:
+            return self.values
+        fills = [column[~np.isnan(column)][:1] for column in self.values.T]
+        return np.where(self.observed, self.values, np.array([fill[0] if len(fill) else 0.0 for fill in fills]))
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """`values` in blocks, each with the number of its first row."""
@@ -135,13 +154,24 @@ def _blocks(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
 
 
 def _refuse_not_finite(
-    values: NDArray[np.float64], used: NDArray[np.bool_], columns: Sequence[str], table: Table
-) -> None:
+    values: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    columns: Sequence[str],
+    table: Table,
+    may_miss: Mapping[str, str],
+) -> bool:
+    """Whether cells are missing where they may be."""
     if all(np.isfinite(block).all() for block in _blocks(values)):
-        return
+        return False
     bad = ~np.isfinite(values) & used[:, None]
+    where_allowed = np.array([may_miss.get(column) == "" for column in columns])
+    allowed = np.isnan(values) & where_allowed
+    empty = np.flatnonzero(np.isnan(values[used]).all(axis=0))
+    if len(empty):
+        raise DataError(f"Column {columns[empty[0]]!r} has no value in any row. Leave it out.")
+    bad &= ~allowed
     if not bad.any():
-        return
+        return bool(allowed.any())
     i, j = (int(k) for k in np.argwhere(bad)[0])
     where = f"Column {columns[j]!r}, {row_label(i, table.index)}"
     if np.isinf(values[i, j]):
@@ -154,13 +184,15 @@ def _refuse_not_finite(
     affected = name_list(columns[k] for k in range(len(columns)) if missing[:, k].any())
     raise DataError(
         f"{where}: a missing value (NaN). {int(missing.sum())} such cells in {int(missing.any(axis=1).sum())} of "
-        f"{len(values)} rows, in {affected}. Missing values are not supported yet: drop the rows that have one "
-        f"({table.drop_missing}) or leave out their columns."
+        f"{len(values)} rows, in {affected}. {may_miss.get(columns[j]) or 'Missing values are not taken here'}: drop the "
+        f"rows that have one ({table.drop_missing}) or leave out their columns."
     )
 
 
 def _equal_rows(values: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """First occurrence of each distinct row, in lexicographic order, and for each row the distinct row it equals."""
+    if np.isnan(values).any():
+        values = np.where(np.isnan(values), np.inf, values)  # missing cells are equal to each other
     order = np.lexsort(values.T[::-1])
     ordered = values[order]
     new = np.ones(len(values), dtype=bool)
@@ -178,7 +210,15 @@ def _mostly_distinct(values: NDArray[np.float64]) -> bool:
     return any(np.unique(column).size > half for column in values.T) or _equal_rows(values)[0].size > half
 
 
-def read_rows(data: Any, columns: Sequence[str], *, sample_weight: Any = None, merge: bool = True) -> Rows:
+def read_rows(
+    data: Any,
+    columns: Sequence[str],
+    *,
+    sample_weight: Any = None,
+    merge: bool = True,
+    may_miss: Mapping[str, str] | None = None,
+    keep_empty: bool = False,
+) -> Rows:
     """Read the named columns of a table as numbers, with a weight for each row.
 
     Parameters
@@ -195,6 +235,10 @@ def read_rows(data: Any, columns: Sequence[str], *, sample_weight: Any = None, m
     merge
         Merge equal rows, if that at least halves their number or if `sample_weight` is given: patterns with counts, and
         the same people one by one, then give identical `values` and `weights`.
+    may_miss
+        For every column that may have missing cells an empty text, for the others why they may not.
+    keep_empty
+        Keep rows whose cells are all missing; they are dropped otherwise, as if their weight were zero.
 
     Raises
     ------
@@ -217,13 +261,14 @@ def read_rows(data: Any, columns: Sequence[str], *, sample_weight: Any = None, m
     given = sample_weight is not None
     weights = _sample_weights(table, sample_weight, n) if given else np.broadcast_to(1.0, n)
     used = weights > 0 if given else np.broadcast_to(True, n)
-    _refuse_not_finite(values, used, names, table)
+    if _refuse_not_finite(values, used, names, table, may_miss or {}) and not keep_empty:
+        used = used & ~np.isnan(values).all(axis=1)
 
     weighting: Literal["none", "counts", "fractional"] = "none"
     if given:
         weighting = "counts" if np.array_equal(weights, np.rint(weights)) else "fractional"
     inverse: NDArray[np.intp] | None = None
-    if given and not used.all():
+    if not used.all():
         inverse = np.where(used, np.cumsum(used, dtype=np.intp) - 1, -1)
         values, weights = values[used], weights[used]
     if merge and (given or not _mostly_distinct(values)):

@@ -5,11 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["kmeans", "principal_partition", "squared_distances"]
+__all__ = ["kmeans", "principal_partition", "squared_distances", "unit_variance"]
 
 Array = NDArray[np.float64]
 MOST_ROWS = 10_000
 """More rows than this, and the groups' centers come from every so-many-th row."""
+
+
+def unit_variance(x: Array, v: Array) -> Array:
+    """Columns (n, d) with mean 0 and variance 1 under row weights v (n,); missing cells (NaN) become 0, the mean."""
+    there = ~np.isnan(x)
+    if there.all():
+        center = np.average(x, axis=0, weights=v)
+        spread = np.sqrt(np.average((x - center) ** 2, axis=0, weights=v))
+        return np.asarray((x - center) / np.where(spread > 0, spread, 1.0))
+    weights = there * v[:, None]
+    total = weights.sum(axis=0)
+    z = np.where(there, x - (weights * np.where(there, x, 0.0)).sum(axis=0) / total, 0.0)
+    spread = np.sqrt((weights * z**2).sum(axis=0) / total)
+    return np.asarray(z / np.where(spread > 0, spread, 1.0))
 
 
 def squared_distances(z: Array, centers: Array) -> Array:
@@ -61,9 +75,7 @@ def principal_partition(x: Array, v: Array, n_groups: int) -> Array:
     ----------
     Su & Dy (2007), In search of deterministic methods for initializing k-means and Gaussian mixture clustering, Intelligent Data Analysis 11.
     """
-    center = np.average(x, axis=0, weights=v)
-    spread = np.sqrt(np.average((x - center) ** 2, axis=0, weights=v))
-    z_all, v_all = (x - center) / np.where(spread > 0, spread, 1.0), v
+    z_all, v_all = unit_variance(x, v), v
     every = max(1, len(z_all) // MOST_ROWS)
     z, v = z_all[::every], v_all[::every]
     group = np.zeros(len(z), dtype=np.intp)

@@ -261,7 +261,8 @@ class Gamma(_EachEntry):
     def resolve(self, x: Array, v: Array) -> Prior:
         if self.rate is not None:
             return self
-        mean = np.average(x, axis=0, weights=v)
+        there = ~np.isnan(x) * v[:, None]
+        mean = (there * np.nan_to_num(x)).sum(axis=0) / there.sum(axis=0)
         return Gamma(self.shape, 1.0 / np.where(mean > 0, mean, 1.0))
 
     def _each(self, value: Array, numbers: Numbers) -> Array:

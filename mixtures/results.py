@@ -118,7 +118,7 @@ class EMFit:
         return expand(program.row_log_likelihood(self.params))
 
     def _score_program(self, data: Any) -> tuple[Program, Callable[[Array], Array]]:
-        rows = read_rows(data, self.resolved.columns)
+        rows = read_rows(data, self.resolved.columns, may_miss=self.resolved.may_miss, keep_empty=True)
         self.resolved.check_rows(rows)
         inverse = rows.inverse
         return Program(self.resolved, rows, standardise=False), (

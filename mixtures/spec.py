@@ -241,17 +241,29 @@ class Mixture:
         """
         if isinstance(data, Rows):
             return data
-        rows = read_rows(data, self.columns, sample_weight=sample_weight)
+        rows = read_rows(data, self.columns, sample_weight=sample_weight, may_miss=self.may_miss)
         self.check_rows(rows)
         return rows
+
+    @cached_property
+    def may_miss(self) -> Mapping[str, str]:
+        """For every column, what it would take to leave cells missing; empty where they may be."""
+        found = dict.fromkeys(self.columns, "")
+        for group in self.groups:
+            if not group.family.separable:
+                why = f"{type(group.family).__name__} cannot leave out cells yet"
+                found.update(dict.fromkeys(group.family.columns, why))
+        return found
 
     def check_rows(self, rows: Rows) -> None:
         """Refuse rows outside a family's support, naming column and row."""
         for group in self.groups:
             columns = list(group.columns)
-            if all(group.family.allowed(block[:, columns]).all() for _, block in rows.blocks()):
+            if all(
+                (group.family.allowed(own := block[:, columns]) | np.isnan(own)).all() for _, block in rows.blocks()
+            ):
                 continue
-            group.family.check(rows.values[:, columns], rows.row_name)
+            group.family.check(rows.filled[:, columns], rows.row_name)
 
     def resolve(self, data: Any, *, sample_weight: Any = None) -> Mixture:
         """The specification with every default prior in plain numbers, in data units.

@@ -264,7 +264,6 @@ BAD_USAGE = {
     "unknown structure": (["fit", "--structure", "fool"], r"unknown structure.*full, diagonal"),
     "unknown column": (["fit", "--columns", "eruptions,wating"], r"no column 'wating'.*Did you mean 'waiting'"),
     "text column": (["fit", "iris", "--columns", "species"], r"iris: Column 'species' holds text: 'setosa'"),
-    "missing votes": (["fit", "house_votes_84"], r"Missing values are not supported yet"),
     "unknown weights": (["fit", "lsat6", "--weights", "cnt"], r"no weight column 'cnt'.*Did you mean 'count'"),
     "wrong family": (["fit", "--family", "Bernoulli"], r"Column 'eruptions', row 0: found 3.6.*0 or 1"),
     "too many components": (["fit", "galaxies", "-k", "83"], r"82 distinct row\(s\), fewer than the 83 components"),

@@ -274,7 +274,7 @@ def test_a_missing_cell_is_named_with_column_row_and_label(data):
     said = message(data, ["x", "y"])
     assert said.startswith("Column 'y', row 0 (labelled 'a'): a missing value (NaN).")
     assert "such cells in 2 of 3 rows" in said
-    assert "Missing values are not supported yet: drop the rows that have one (data.dropna(" in said
+    assert "Missing values are not taken here: drop the rows that have one (data.dropna(" in said
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_house_votes_have_missing_votes_that_are_not_read_silently():
     votes = list(frame.columns[1:])
     assert int(frame[votes].isna().sum().sum()) == 392
     assert set(np.unique(frame[votes].to_numpy(dtype=float)[~frame[votes].isna().to_numpy()])) == {0.0, 1.0}
-    with pytest.raises(DataError, match=r"392 such cells in 203 of 435 rows.*Missing values are not supported yet"):
+    with pytest.raises(DataError, match=r"392 such cells in 203 of 435 rows.*Missing values are not taken here"):
         read_rows(frame, votes)
 
 

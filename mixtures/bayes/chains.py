@@ -11,7 +11,7 @@ from ..em.methods import SQUAREM
 from ..em.program import Params, Program
 from ..em.run import climb
 from ..families.base import Array, DegenerateComponentError
-from ..partition import squared_distances
+from ..partition import squared_distances, unit_variance
 
 __all__ = ["CLOUD", "ChainStart", "chain_starts"]
 
@@ -151,8 +151,7 @@ def _shuffled(program: Program, p: Params, rng: np.random.Generator) -> Params:
 def _random_partition(program: Program, rng: np.random.Generator) -> Params:
     """An M-step under the prior from the cells around K random rows."""
     z = np.concatenate([compiled.x for compiled in program.groups], axis=1)
-    spread = z.std(axis=0)
-    z = (z - z.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    z = unit_variance(z, np.ones(len(z)))
     count = program.n_components
     centers = z[rng.choice(len(z), size=min(count, len(z)), replace=False, p=program.v / program.total)]
     R = np.full((len(z), count), 0.05 / count)

@@ -194,9 +194,10 @@ def free_values(program: Program, p: Params) -> dict[str, Array]:
 
 def _declare_rows(program: Program, likelihood: str, weights: Any, thetas: list[dict[str, Any]]) -> None:
     """The observed variable `y`: one density per row, the weight of the row as its exponent."""
-    rows, parts = program.rows, parts_of(program.spec)
-    data = pm.Data("data", rows.values, dims=("row", "column"))
+    rows, parts = program.rows, parts_of(program.spec, program.rows.values)
+    data = pm.Data("data", rows.filled, dims=("row", "column"))
     row_weight = pm.Data("row_weight", rows.weights, dims="row")
+    observed = pm.Data("observed", rows.observed, dims=("row", "column")) if rows.has_missing else None
     arrays = [theta[name] for part, theta in zip(parts, thetas, strict=True) for name in part.names]
     shapes = [c.layout[name].free.shape for c, part in zip(program.groups, parts, strict=True) for name in part.names]
     op = RowMixture(parts)
@@ -208,6 +209,7 @@ def _declare_rows(program: Program, likelihood: str, weights: Any, thetas: list[
 
     def logp(value: Any, v: Any, weights: Any, *given: Any) -> Any:
         w, flat = parameters(weights, given[:-1])
+        value = value if observed is None else pt.switch(observed, value, np.nan)
         if likelihood == "op":
             return op(value, v, w, *flat)[0]
         return v * reference_rows(parts, value, w, split_thetas(parts, flat))

@@ -85,7 +85,7 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
     n = len(rows.values)
     if n * len(draws) > MAX_LOG_LIKELIHOOD:
         return None
-    parts = parts_of(spec)
+    parts = parts_of(spec, rows.values)
     columns = [np.ascontiguousarray(rows.values[:, part.columns]) for part in parts]
     found = np.empty((len(draws), n))
     with np.errstate(all="ignore"):
@@ -97,8 +97,10 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
 def _data_groups(rows: Rows) -> dict[str, xr.Dataset]:
     """What was observed, and the weight of each row, as the model holds them."""
     coords = {"row": np.arange(len(rows.values)), "column": list(rows.columns)}
-    observed = xr.Dataset({"y": (("row", "column"), rows.values)}, coords=coords)
-    data = {"data": (("row", "column"), rows.values), "row_weight": ("row", rows.weights)}
+    observed = xr.Dataset({"y": (("row", "column"), rows.filled)}, coords=coords)
+    data: dict[str, Any] = {"data": (("row", "column"), rows.filled), "row_weight": ("row", rows.weights)}
+    if rows.has_missing:
+        data["observed"] = (("row", "column"), rows.observed)
     return {"observed_data": observed, "constant_data": xr.Dataset(data, coords=coords)}
 
 

@@ -19,6 +19,7 @@ from pytensor.tensor.exceptions import NotScalarConstantError
 
 from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
+from ..families.missing import observed_cells
 from ..spec import Mixture
 from .stack import disconnected, register_object_mode
 
@@ -41,14 +42,15 @@ class Part(NamedTuple):
     ndims: tuple[int, ...]
 
 
-def parts_of(spec: Mixture) -> tuple[Part, ...]:
-    """The parts of a specification, in the order of its groups."""
+def parts_of(spec: Mixture, values: Array | None = None) -> tuple[Part, ...]:
+    """The parts of a specification, in the order of its groups, for rows `values` (n, c), whose missing cells are NaN."""
     found = []
     for group in spec.groups:
+        family = group.family if values is None else observed_cells(group.family, values[:, list(group.columns)])
         parameters = group.family.parameters
         names = tuple(parameter.name for parameter in parameters)
         ndims = tuple(1 + len(parameter.axes) for parameter in parameters)
-        found.append(Part(group.family, group.components, group.columns, group.covers_all, names, ndims))
+        found.append(Part(family, group.components, group.columns, group.covers_all, names, ndims))
     return tuple(found)
 
 

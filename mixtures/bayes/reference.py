@@ -59,7 +59,7 @@ class Reference:
     """
 
     def __init__(self, spec: Mixture, rows: Rows) -> None:
-        self.spec, self.parts = spec, parts_of(spec)
+        self.spec, self.parts = spec, parts_of(spec, rows.values)
         program = Program(spec, rows, standardise=False)
         weights = pt.tensor("weights", dtype="float64", shape=(program.n_components,))
         arrays = [

@@ -75,7 +75,7 @@ def relabel(
     Papastamoulis & Iliopoulos (2010), An artificial allocations based solution to the label switching problem in Bayesian
     analysis of mixtures of distributions, Journal of Computational and Graphical Statistics 19, 313-331.
     """
-    parts = parts_of(spec)
+    parts = parts_of(spec, values)
     columns = [np.ascontiguousarray(values[:, part.columns]) for part in parts]
     mass = weights @ pivot
     share = (pivot * weights[:, None] / np.where(mass > 0, mass, 1.0)).T

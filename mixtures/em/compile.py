@@ -166,7 +166,7 @@ def compile_em(
     >>> em.log_likelihood(em.step(p)) >= em.log_likelihood(p)
     True
     """
-    rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False)
+    rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss)
     spec.check_rows(rows)
     resolved = spec.resolve(rows)
     return EMProgram(Program(resolved, rows, estimate, threads=threads), spec)

@@ -14,6 +14,7 @@ from ..data import Rows
 from ..domains import Domain, power_of_two
 from ..errors import DataError, SpecError, UnsupportedError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
+from ..families.missing import observed_cells
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
 
@@ -82,10 +83,12 @@ class CompiledGroup:
     data_terms: tuple[PriorTerm, ...]
     numbers: dict[str, Numbers]
 
-    @property
+    @cached_property
     def family(self) -> Family:
         """The block whose formulas the group uses."""
-        return self.group.family
+        if not self.rows.has_missing:
+            return self.group.family
+        return observed_cells(self.group.family, self.rows.values[:, list(self.group.columns)])
 
     @cached_property
     def x(self) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..families.base import Array
-from ..partition import kmeans, principal_partition, squared_distances
+from ..partition import kmeans, principal_partition, squared_distances, unit_variance
 from .program import Params, Program
 
 __all__ = ["KINDS", "StartMaker"]
@@ -29,9 +29,7 @@ class StartMaker:
     def of(cls, program: Program) -> StartMaker:
         """For a program, from its rows."""
         x, v = np.concatenate([group.x for group in program.groups], axis=1), program.v
-        center = np.average(x, axis=0, weights=v)
-        spread = np.sqrt(np.average((x - center) ** 2, axis=0, weights=v))
-        return cls(program, (x - center) / np.where(spread > 0, spread, 1.0))
+        return cls(program, unit_variance(x, v))
 
     def make(self, kind: str, rng: np.random.Generator) -> Params:
         """Starting parameters of that kind: an M-step from (softened) responsibilities."""

@@ -96,6 +96,8 @@ class Family:
     """Whether values are counted, not measured: components of one column are all of one kind."""
     separable: ClassVar[bool] = False
     """Columns are independent given the component."""
+    skips_missing: ClassVar[bool] = False
+    """Whether the NumPy formulas leave out missing cells (NaN) by themselves; other separable families are called piece by piece."""
     allowed_values: ClassVar[str] = "real numbers"
 
     columns: tuple[str, ...]

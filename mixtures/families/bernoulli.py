@@ -51,20 +51,27 @@ class Bernoulli(Family):
     parameters = (Parameter("probability", UnitInterval()),)
     discrete: ClassVar[bool] = True
     separable: ClassVar[bool] = True
+    skips_missing: ClassVar[bool] = True
     allowed_values: ClassVar[str] = "0 or 1"
 
     def allowed(self, x: Array) -> NDArray[np.bool_]:
         return (x == 0) | (x == 1)
 
     def log_density(self, x: Array, theta: Theta) -> Array:
-        p = theta["probability"]
+        return self.e_step(x, theta)[0]
+
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, tuple[Array, Array]]:
+        p, (ones, zeros) = theta["probability"], _ones_and_zeros(x)
         with np.errstate(divide="ignore"):
             on, off = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
-        total = ((on @ x.T) + (off @ (1.0 - x).T)).T
-        return np.where(total < 0.5 * _LOG_ZERO, -np.inf, total)
+        total = ((on @ ones.T) + (off @ zeros.T)).T
+        return np.where(total < 0.5 * _LOG_ZERO, -np.inf, total), (ones, zeros)
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        return {"mass": R.sum(axis=0), "ones": R.T @ x, "zeros": R.T @ (1.0 - x)}
+        return self.statistics_after(_ones_and_zeros(x), x, R, theta)
+
+    def statistics_after(self, work: tuple[Array, Array], x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        return {"mass": R.sum(axis=0), "ones": R.T @ work[0], "zeros": R.T @ work[1]}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         p = theta["probability"]
@@ -106,3 +113,10 @@ class Bernoulli(Family):
     def moments(self, theta: Theta) -> tuple[Array, Array]:
         p = theta["probability"]
         return p, (p * (1.0 - p))[:, :, None] * np.eye(p.shape[1])
+
+
+def _ones_and_zeros(x: Array) -> tuple[Array, Array]:
+    """Where cells are 1 and where they are 0, (n, d) each; a missing cell (NaN) is neither."""
+    if not np.isnan(x.sum()):
+        return x, 1.0 - x
+    return np.nan_to_num(x), np.nan_to_num(1.0 - x)

@@ -160,7 +160,8 @@ def _profile(scene: GroupScene, axes: Axes) -> None:
         axes.plot(
             mean[index], y, color=color(k), linewidth=1.0, marker="o", markersize=5, zorder=3, label=f"component {k}"
         )
-    overall = np.average(scene.x, axis=0, weights=scene.row_weights)
+    there = ~np.isnan(scene.x) * scene.row_weights[:, None]
+    overall = (there * np.nan_to_num(scene.x)).sum(axis=0) / there.sum(axis=0)
     axes.plot(overall, place, color=INK, marker="|", markersize=9, linestyle="none", zorder=4, label="all rows")
     axes.set_yticks(place, [shortened(name) for name in scene.family.columns])
     axes.set_ylim(d - 0.5, -0.5)

@@ -7,6 +7,7 @@ import numpy as np
 from ..em.passes import Block, Passes
 from ..em.program import soft_assignment
 from ..families.base import Family, Theta
+from ..families.missing import observed_cells
 from .case import STEP, Case, close, each_close, law, legal_theta, moved
 
 
@@ -103,6 +104,39 @@ def compiled_passes_give_the_same_numbers(case: Case) -> None:
         close(passes.responsibilities(p.weights, p.thetas), R, "responsibilities of kernels", 1e-11)
         found.append(value)
     assert found[0] == found[1], "the log-likelihood depends on the number of threads"
+
+
+@law
+def missing_cells_add_nothing(case: Case) -> None:
+    """Families of independent columns: density, statistics, score and M-step with missing cells are those of the cells that are there."""
+    if not case.block.separable or not case.parameters:
+        return
+    x = case.x.copy()
+    x[::3, -1] = np.nan
+    x[1::4, 0] = np.nan
+    family = observed_cells(case.block, x)
+    expected = np.zeros((len(x), 2))
+    slopes = {q.name: np.zeros_like(case.theta[q.name]) for q in case.parameters}
+    for j, column in enumerate(case.block.columns):
+        rows = np.flatnonzero(~np.isnan(x[:, j]))
+        one, theta = type(case.block)(column, **case.block.option_values()), case.block.marginal(case.theta, [j])
+        assert theta is not None, "a separable family has marginals"
+        expected[rows] += one.log_density(x[rows, j : j + 1], theta)
+        score = one.score(one.statistics(x[rows, j : j + 1], case.R[rows], theta), theta)
+        for name in slopes:
+            slopes[name][:, [j]] = score[name]
+    close(family.log_density(x, case.theta), expected, "the density of rows with missing cells")
+    S = family.statistics(x, case.R, case.theta)
+    each_close(dict(family.score(S, case.theta)), slopes, "the score of rows with missing cells")
+    best = family.maximise(S, case.theta, case.layout, None)
+    at_best = family.statistics(x, case.R, best)
+    before, after = (float(np.sum(case.R * family.log_density(x, theta))) for theta in (case.theta, best))
+    assert after >= before - 1e-9 * abs(before), "the M-step lowers the objective of rows with missing cells"
+    for q in case.parameters:
+        slope = case.layout[q.name].pooled(family.score(at_best, best)[q.name])
+        free = np.where(case.layout[q.name].free, slope, 0.0)
+        inside = q.domain.pullback(best[q.name], free)
+        close(inside, np.zeros_like(inside), f"the score in {q.name} after the M-step", 1e-6 * len(x))
 
 
 @law

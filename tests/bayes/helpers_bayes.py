@@ -84,6 +84,8 @@ def toy(seed: int = 0, n: int = 60) -> dict:
 
 SMALL = toy()
 LSAT = mx.load_dataset("lsat6")
+HOUSE = mx.load_dataset("house_votes_84")
+VOTES = HOUSE.columns[1:7].tolist()
 ITEMS = [f"item{i}" for i in range(1, 6)]
 
 CASES = {
@@ -142,6 +144,11 @@ CASES = {
         ),
         LSAT,
         "count",
+    ),
+    "missing votes": Bound(mx.Mixture(mx.Bernoulli(*VOTES), n_components=2), HOUSE),
+    "missing items beside a normal column": Bound(
+        mx.Mixture(mx.Gaussian("x") * mx.Bernoulli("s", "t", probability=mx.Beta(2, 2)), n_components=2),
+        {**SMALL, "t": np.where(np.arange(60) % 3 == 0, np.nan, SMALL["s"])},
     ),
     "structures of two kinds": Bound(
         mx.Mixture(

@@ -169,9 +169,16 @@ def test_a_misspelt_column_gets_the_nearest_name():
         mx.fit(gaussian(2, "wating"), mx.load_dataset("old_faithful"))
 
 
-def test_missing_votes_are_refused_until_missing_data_are_supported():
-    with pytest.raises(mx.DataError, match="Missing values are not supported yet"):
-        mx.fit(bernoulli(2, "crime", "immigration"), mx.load_dataset("house_votes_84"))
+def test_missing_cells_are_refused_by_families_that_cannot_leave_them_out():
+    data = {"x": [1.0, np.nan, 3.0, 4.0], "flag": [0.0, 1.0, np.nan, 1.0]}
+    with pytest.raises(mx.DataError, match=r"Column 'x', row 1: a missing value.*Gaussian cannot leave out cells yet"):
+        mx.fit(mx.Mixture(mx.Gaussian("x") * mx.Bernoulli("flag"), n_components=2), data)
+
+
+def test_a_column_without_any_value_is_named():
+    data = {"a": [1.0, 0.0, 1.0], "b": [np.nan, np.nan, np.nan]}
+    with pytest.raises(mx.DataError, match="Column 'b' has no value in any row"):
+        mx.fit(mx.Mixture(mx.Bernoulli("a", "b"), n_components=2), data)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,16 @@ class KernelsOfAnother(Gaussian):
         return Gaussian(*self.columns, structure="diagonal").kernel(rows, count)
 
 
+class MissingIsNo(Bernoulli):
+    """A missing answer counted as a no."""
+
+    def e_step(self, x, theta):
+        return super().e_step(np.nan_to_num(x), theta)
+
+    def statistics(self, x, R, theta):
+        return super().statistics(np.nan_to_num(x), R, theta)
+
+
 class Transposed(Bernoulli):
     def log_density(self, x, theta):
         return super().log_density(x, theta).T
@@ -190,6 +200,7 @@ CASES = [
     (VagueCheck("a"), "bad_cells_are_named"),
     (BareError("a", "b"), "degenerate_rows_are_fitted_or_refused_by_name"),
     (KernelsOfAnother("a", "b"), "compiled_passes_give_the_same_numbers"),
+    (MissingIsNo("a", "b"), "missing_cells_add_nothing"),
     (WrongMoments("a", "b"), "moments_are_those_of_the_draws"),
     (WrongMarginal("a", "b"), "marginal_describes_some_of_the_columns"),
     (Transposed("a", "b"), "arrays_have_the_declared_shapes"),

@@ -21,7 +21,7 @@ def density_identity(evidence: Evidence) -> Check:
     """NumPy program and Op each against PyMC's own distributions, per row and for the log prior with its constants."""
     worst = {"rows, NumPy": 0.0, "rows, Op": 0.0, "log prior": 0.0}
     where = dict.fromkeys(worst, "")
-    op, rows = RowMixture(parts_of(evidence.resolved)), evidence.rows
+    op, rows = RowMixture(parts_of(evidence.resolved, evidence.rows.values)), evidence.rows
     program = evidence.mle.program
     count = 0
     for place, p in _points(evidence):
