@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
-from .families import Bernoulli, Family, Gaussian, Product
+from .families import Bernoulli, Binomial, Exponential, Family, Gaussian, Poisson, Product, Uniform
 from .priors import Beta, Dirichlet, FraleyRaftery, Gamma, NormalInverseWishart
 from .slots import Free, Shared
 from .spec import Mixture
@@ -19,6 +19,7 @@ _LAZY = {
     "HardEM": "em.methods",
     "SQUAREM": "em.methods",
     "Status": "em.status",
+    "bootstrap_test": "selection",
     "compile_em": "em.compile",
     "compile_pymc": "bayes.compile",
     "cross_check": "crosscheck.check",
@@ -29,14 +30,17 @@ _LAZY = {
     "load_dataset": "datasets",
     "loo": "bayes.loo",
     "sample": "bayes.sample",
+    "select": "selection",
     "simulate": "simulation",
 }
 
 __all__ = [
     "Bernoulli",
     "Beta",
+    "Binomial",
     "DataError",
     "Dirichlet",
+    "Exponential",
     "Family",
     "FitError",
     "FraleyRaftery",
@@ -47,9 +51,11 @@ __all__ = [
     "MixtureError",
     "MixtureWarning",
     "NormalInverseWishart",
+    "Poisson",
     "Product",
     "Shared",
     "SpecError",
+    "Uniform",
     "UnsupportedError",
     *_LAZY,
 ]

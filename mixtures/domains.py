@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import SpecError
 
-__all__ = ["Covariance", "Domain", "Parameter", "Positive", "Real", "Simplex", "UnitInterval", "power_of_two"]
+__all__ = ["Covariance", "Domain", "Known", "Parameter", "Positive", "Real", "Simplex", "UnitInterval", "power_of_two"]
 
 Array = NDArray[np.float64]
 
@@ -118,6 +118,20 @@ class Real(Domain):
 
 
 @dataclass(frozen=True)
+class Known(Real):
+    """Locations that are given or read off the data and never estimated: there are no free coordinates, (J, 0)."""
+
+    def unconstrain(self, value: Array) -> Array:
+        return np.zeros((len(value), 0))
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        return np.zeros((len(free), *shape))
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        return np.zeros((len(value), 0))
+
+
+@dataclass(frozen=True)
 class Positive(Domain):
     """Numbers above zero, free on the log scale."""
 
@@ -138,6 +152,9 @@ class Positive(Domain):
     def pullback(self, value: Array, gradient: Array) -> Array:
         slope = np.where(value > 0, gradient, 0.0)
         return (slope * value).reshape(len(value), -1)
+
+    def nudge_inside(self, value: Array, distance: float) -> Array:
+        return np.where(value <= 0, distance, value)
 
     def at_boundary(self, value: Array) -> NDArray[np.bool_]:
         return value.reshape(len(value), -1) <= 0

@@ -7,7 +7,7 @@ from mixtures import Family
 from mixtures.domains import Parameter, Positive
 
 
-class Poisson(Family):
+class Counts(Family):
     """One or many columns of counts, independent given the component.
 
     Parameters
@@ -20,8 +20,8 @@ class Poisson(Family):
 
     Examples
     --------
-    >>> Poisson("goals", "cards")
-    Poisson('goals', 'cards')
+    >>> Counts("goals", "cards")
+    Counts('goals', 'cards')
     """
 
     parameters = (Parameter("rate", Positive()),)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixtures.domains import Covariance, Parameter, Positive, Real, Simplex, UnitInterval, check_fixed, labels
+from mixtures.domains import Covariance, Known, Parameter, Positive, Real, Simplex, UnitInterval, check_fixed, labels
 from mixtures.errors import SpecError
 
 VECTORS = [Real(), Positive(), UnitInterval()]
@@ -121,6 +121,16 @@ def test_zero_is_the_edge_of_positive_numbers():
     value = np.array([[0.0, 2.0]])
     assert Positive().at_boundary(value).tolist() == [[True, False]]
     assert Positive().pullback(value, np.array([[np.inf, 3.0]])).tolist() == [[0.0, 6.0]]
+    assert Positive().nudge_inside(value, 0.1).tolist() == [[0.1, 2.0]]
+
+
+def test_known_values_move_with_their_columns_and_have_no_coordinates():
+    value = np.array([[0.0, 2.0], [1.0, 5.0]])
+    assert Known().unconstrain(value).shape == Known().pullback(value, value).shape == (2, 0)
+    assert Known().constrain(Known().unconstrain(value), (2,)).shape == value.shape
+    assert Known().at_boundary(value).shape == (2, 0)
+    assert Known().to_standard(value, np.ones(2), np.full(2, 2.0)).tolist() == [[-0.5, 0.5], [0.0, 2.0]]
+    assert Known().problem(np.array([np.inf])) == "must be finite"
 
 
 def test_only_values_near_an_edge_are_moved_onto_it():

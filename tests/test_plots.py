@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from poisson_family import Poisson
+from poisson_family import Counts
 from standin import stand_in
 
 import mixtures as mx
@@ -166,7 +166,7 @@ def test_profile_shows_the_probabilities_of_em_and_of_all_rows(checks):
 def test_counts_are_drawn_at_integers_only():
     rng = np.random.default_rng(1)
     data = {"goals": np.r_[rng.poisson(2.0, 100), rng.poisson(9.0, 100)]}
-    fit = mx.fit(mx.Mixture(Poisson("goals"), n_components=2), data, rng=1)
+    fit = mx.fit(mx.Mixture(Counts("goals"), n_components=2), data, rng=1)
     axes = plot_fit(fit, data).axes[0]
     x, y = lines(axes, "component 0")
     assert np.array_equal(x, np.arange(x[0], x[-1] + 1))
@@ -176,7 +176,7 @@ def test_counts_are_drawn_at_integers_only():
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(
     "block",
-    [block for family in (family_class("Gaussian"), family_class("Bernoulli"), Poisson) for block in variants(family)],
+    [block for family in (family_class("Gaussian"), family_class("Bernoulli"), Counts) for block in variants(family)],
     ids=repr,
 )
 def test_every_family_has_a_picture(block, count):

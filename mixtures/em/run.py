@@ -41,6 +41,8 @@ SINGULAR = 1e-8
 """Smallest eigenvalue of the information, scaled to unit diagonal, below which a direction counts as flat (differences resolve no less)."""
 SUBSAMPLE = 10_000
 """More distinct rows than twice this, and the starts run on a random subsample of this size."""
+OUT_OF_REACH = 6.0
+"""Standard errors, of the difference on the subsample, by which an optimum may lie below the best and still be climbed from on all rows."""
 
 _DEFAULT_MIX = (
     ("principal axes", 1),
@@ -356,7 +358,7 @@ def search(
                     if progress is not None:
                         progress(done, starts if isinstance(starts, int) else done)
             if stage is not program:
-                candidates, found.optima = sorted_optima(found.optima), _best_on_all_rows(found.optima, program)
+                candidates, found.optima = _candidates(found.optima, stage), _best_on_all_rows(found.optima, program)
                 stage = program
                 _finish_on_all_rows(found, candidates, program, method, threshold)
     except InterruptedClimb as stop:
@@ -440,13 +442,27 @@ def _best_on_all_rows(optima: Iterable[Optimum], program: Program) -> list[Optim
     ]
 
 
+def _candidates(optima: Iterable[Optimum], subsample: Program) -> list[Optimum]:
+    """The best few optima of the subsample, without those that more rows will hardly lift above the best."""
+    optima = sorted_optima(optima)
+    sound = [o for o in optima if o.kind in ("optimum", "unfinished")][:5]
+    if len(sound) < 2:
+        return sound or optima[:1]
+    best = subsample.row_log_likelihood(sound[0].p)
+    near = sound[:1]
+    for optimum in sound[1:]:
+        below = subsample.v * (best - subsample.row_log_likelihood(optimum.p))
+        if below.sum() <= OUT_OF_REACH * np.sqrt(len(below)) * below.std():
+            near.append(optimum)
+    return near
+
+
 def _finish_on_all_rows(
     found: Search, candidates: list[Optimum], program: Program, method: Method, threshold: float
 ) -> None:
-    """Climb on all rows from the best few optima of the subsample."""
-    best = [o for o in candidates if o.kind in ("optimum", "unfinished")][:5] or candidates[:1]
+    """Climb on all rows from these optima of the subsample."""
     arrived = Search()
-    for optimum in best:
+    for optimum in candidates:
         end = climb(program, method, optimum.p, known=arrived.optima, threshold=threshold)
         _add(arrived, replace(end, count=optimum.count, start_kinds=optimum.start_kinds))
         found.optima = arrived.optima

@@ -2,6 +2,10 @@
 
 from .base import Family, Product
 from .bernoulli import Bernoulli
+from .binomial import Binomial
+from .exponential import Exponential
 from .gaussian import Gaussian
+from .poisson import Poisson
+from .uniform import Uniform
 
-__all__ = ["Bernoulli", "Family", "Gaussian", "Product"]
+__all__ = ["Bernoulli", "Binomial", "Exponential", "Family", "Gaussian", "Poisson", "Product", "Uniform"]

@@ -250,7 +250,7 @@ class BernoulliKernel(Kernel):
 
     def at(self, theta: Theta) -> Array:
         p = np.ascontiguousarray(theta["probability"])
-        table = np.empty((self.count, len(self.codes), bernoulli.VALUES))
+        table = np.zeros((-(-self.count // bernoulli.SIDE), len(self.codes), bernoulli.VALUES, bernoulli.SIDE))
         with np.errstate(divide="ignore"):
             bernoulli.tabulate(np.log(p), np.log1p(-p), table)
         return table

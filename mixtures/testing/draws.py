@@ -74,7 +74,7 @@ def _large_sample(case: Case) -> Iterator[tuple[int, Array, Theta]]:
 def _centred(values: Array, what: str) -> None:
     """Assert that the means of the columns of values (n, m) are 0 within 6 standard errors."""
     error = values.std(axis=0) / np.sqrt(len(values))
-    gap = np.max(np.abs(values.mean(axis=0)) / (error + 1e-7))
+    gap = np.max(np.abs(values.mean(axis=0)) / (error + 1e-7), initial=0.0)
     assert gap < 6.0, f"{what} is {gap:.1f} standard errors from 0"
 
 
@@ -85,7 +85,7 @@ def _bartlett(case: Case, x: Array, own: Theta) -> tuple[Array, Array]:
     for q in case.parameters:
         for _, (up, down) in moved(own, q):
             slopes.append((_row_scores(case, x, up) - _row_scores(case, x, down)) / (2 * STEP))
-    second = score[:, :, None] * score[:, None, :] + np.stack(slopes, axis=2)
+    second = score[:, :, None] * score[:, None, :] + (np.stack(slopes, axis=2) if slopes else 0.0)
     return score, second.reshape(len(x), -1)
 
 

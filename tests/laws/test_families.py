@@ -47,7 +47,31 @@ def scipy_bernoulli(x, theta, j):
     return stats.bernoulli(theta["probability"][j]).logpmf(x).sum(axis=1)
 
 
-SCIPY = {"Bernoulli": scipy_bernoulli, "Gaussian": scipy_gaussian}
+def scipy_binomial(x, theta, j):
+    trials = 12 if x.max() > 1 else 1  # the numbers of trials that the variants have
+    return stats.binom(trials, theta["probability"][j]).logpmf(x).sum(axis=1)
+
+
+def scipy_exponential(x, theta, j):
+    return stats.expon(scale=1.0 / theta["rate"][j]).logpdf(x).sum(axis=1)
+
+
+def scipy_poisson(x, theta, j):
+    return stats.poisson(theta["rate"][j]).logpmf(x).sum(axis=1)
+
+
+def scipy_uniform(x, theta, j):
+    return stats.uniform(theta["low"][j], theta["high"][j] - theta["low"][j]).logpdf(x).sum(axis=1)
+
+
+SCIPY = {
+    "Bernoulli": scipy_bernoulli,
+    "Binomial": scipy_binomial,
+    "Exponential": scipy_exponential,
+    "Gaussian": scipy_gaussian,
+    "Poisson": scipy_poisson,
+    "Uniform": scipy_uniform,
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)

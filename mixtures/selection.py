@@ -1,0 +1,350 @@
+"""Choosing the number of components and their structure: criteria, held-out density, and the bootstrap test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .criteria import count_parameters
+from .data import Rows, read_rows
+from .em.status import Status
+from .errors import DataError, FitError, MixtureWarning, SpecError
+from .families.base import Array
+from .results import EMFit, fit
+from .rng import RNGLike, as_generator, spawn_seeds
+from .simulation import simulate
+from .spec import Mixture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["BootstrapTest", "Selection", "bootstrap_test", "select"]
+
+SMALLER_IS_BETTER = {"aic": True, "bic": True, "icl": True, "held_out": False}
+"""The criteria, and whether smaller is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Several specifications fitted to the same rows.
+
+    Attributes
+    ----------
+    specifications
+        What was compared, in the order given.
+    fits
+        One fit each; None where there is none.
+    table
+        One row per specification: number of components, log-likelihood, number of free parameters, AIC, BIC and ICL (all three on the scale of
+        -2 log L: smaller is better), the held-out log density where it was asked for (larger is better), and how the fit ended. A nearly
+        singular fit has no criteria.
+    """
+
+    specifications: tuple[Mixture, ...]
+    fits: tuple[EMFit | None, ...]
+    table: pd.DataFrame
+
+    def best(self, criterion: str = "bic") -> EMFit:
+        """The fit that is best by "aic", "bic", "icl" or "held_out".
+
+        Raises
+        ------
+        SpecError
+            For another criterion, or one that was not computed.
+        FitError
+            If no specification could be fitted.
+        """
+        if criterion not in SMALLER_IS_BETTER or criterion not in self.table:
+            legal = [name for name in SMALLER_IS_BETTER if name in self.table]
+            raise SpecError(f"criterion={criterion!r}: computed are {', '.join(legal)}.")
+        values = self.table[criterion].to_numpy(dtype=float)
+        if np.isnan(values).all():
+            raise FitError(f"No specification has a value of {criterion}.")
+        chosen = int(np.nanargmin(values) if SMALLER_IS_BETTER[criterion] else np.nanargmax(values))
+        found = self.fits[chosen]
+        assert found is not None
+        return found
+
+    def summary(self) -> str:
+        """The table as text, and what each criterion chooses."""
+        lines = [self.table.to_string(float_format=lambda value: f"{value:.3f}"), ""]
+        for criterion in SMALLER_IS_BETTER:
+            if criterion in self.table and self.table[criterion].notna().any():
+                lines.append(f"{criterion:8s} chooses {self.best(criterion).specification!r}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Selection of {len(self.specifications)} specifications>"
+
+    def _repr_html_(self) -> str:
+        from .text import as_html
+
+        return as_html(self.summary())
+
+
+def select(
+    specs: Iterable[Mixture],
+    data: Any,
+    *,
+    sample_weight: Any = None,
+    starts: int = 50,
+    folds: int = 0,
+    rng: RNGLike = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Selection:
+    """Fit several specifications to the same rows and compare them.
+
+    A specification that cannot be fitted keeps its row in the table, with the reason. An interruption by the user ends the comparison with
+    what there is.
+
+    Parameters
+    ----------
+    specs
+        Specifications of the same columns.
+    data
+        The rows, as for `fit`.
+    sample_weight
+        Counts or weights of rows (n,), or the name of a column.
+    starts
+        Starts of each fit.
+    folds
+        At least 2 adds the cross-validated log density: every row's, under the fit to the other folds, summed. 0 leaves it out.
+    rng
+        Seed or generator.
+    progress
+        Called with (specifications done, in all).
+
+    Raises
+    ------
+    SpecError
+        For no specification, different columns, or fewer than 2 folds.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> data = mx.load_dataset("old_faithful")
+    >>> candidates = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3)]
+    >>> mx.select(candidates, data, rng=1).best("bic").specification
+    Mixture(Gaussian('waiting'), n_components=2)
+
+    References
+    ----------
+    Schwarz (1978), Annals of Statistics 6, 461-464 (BIC). Biernacki, Celeux & Govaert (2000), IEEE PAMI 22, 719-725 (ICL, with the most
+    probable components as mclust has it). Smyth (2000), Statistics and Computing 10, 63-72 (held-out density).
+    """
+    specs = tuple(specs)
+    _check(specs, folds)
+    seeds = spawn_seeds(as_generator(rng), 2 * len(specs))
+    fits: list[EMFit | None] = [None] * len(specs)
+    records: list[dict[str, Any]] = [_blank(spec, "not reached: interrupted") for spec in specs]
+    try:
+        for i, spec in enumerate(specs):
+            try:
+                rows = spec.rows(data, sample_weight=sample_weight)
+                found = _quiet_fit(spec, rows, starts=starts, rng=seeds[2 * i])
+                record = _record(found, rows)
+                if folds:
+                    every = read_rows(
+                        data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss
+                    )
+                    record["held_out"] = _held_out(spec, every, folds, starts, seeds[2 * i + 1])
+            except (DataError, FitError) as error:
+                records[i] = _blank(spec, str(error))
+            else:
+                fits[i], records[i] = found, record
+                if found.status is Status.INTERRUPTED:
+                    break
+            if progress is not None:
+                progress(i + 1, len(specs))
+    except KeyboardInterrupt:
+        pass
+    import pandas as pd
+
+    table = pd.DataFrame(records)
+    if not folds:
+        table = table.drop(columns="held_out")
+    return Selection(specs, tuple(fits), table.set_index("specification"))
+
+
+def _check(specs: tuple[Mixture, ...], folds: int) -> None:
+    if not specs or not all(isinstance(spec, Mixture) for spec in specs):
+        raise SpecError(
+            "select(specs, data): pass one or more specifications, e.g. [mx.Mixture(..., n_components=k) for k in (1, 2, 3)]."
+        )
+    for spec in specs:
+        if set(spec.columns) != set(specs[0].columns):
+            raise SpecError(
+                f"{spec!r} has other columns than {specs[0]!r}: their likelihoods are of different data and cannot be compared."
+            )
+    if folds and folds < 2:
+        raise SpecError(f"folds={folds!r}: 0 (none) or at least 2.")
+
+
+def _blank(spec: Mixture, status: str) -> dict[str, Any]:
+    return {
+        "specification": repr(spec),
+        "components": spec.n_components,
+        "log_likelihood": np.nan,
+        "parameters": count_parameters(spec),
+        "aic": np.nan,
+        "bic": np.nan,
+        "icl": np.nan,
+        "held_out": np.nan,
+        "status": status,
+    }
+
+
+def _quiet_fit(*args: Any, **kwargs: Any) -> EMFit:
+    """A fit whose status is read here: no warning that it is nearly singular."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixtureWarning)
+        return fit(*args, **kwargs)
+
+
+def _record(found: EMFit, rows: Rows) -> dict[str, Any]:
+    status = found.status.name.lower().replace("_", " ")
+    if found.status is Status.NEARLY_SINGULAR:  # its likelihood is no measure of the model
+        return _blank(found.specification, status) | {"log_likelihood": found.log_likelihood}
+    bic = np.nan if found.weighting == "fractional" else found.bic
+    return _blank(found.specification, status) | {
+        "log_likelihood": found.log_likelihood,
+        "aic": found.aic,
+        "bic": bic,
+        "icl": bic - 2.0 * _log_certainty(found, rows),
+    }
+
+
+def _log_certainty(found: EMFit, rows: Rows) -> float:
+    """Sum over rows of the log responsibility of the most probable component."""
+    from .em.program import Program
+
+    program = Program(found.resolved, rows)
+    R = program.responsibilities(program.to_standard(found.params))
+    return float(rows.weights @ np.log(R.max(axis=1)))
+
+
+def _held_out(spec: Mixture, rows: Rows, folds: int, starts: int, seed: int) -> float:
+    """Log density of every row under the fit to the other folds, summed with the rows' weights."""
+    rng = np.random.default_rng(seed)
+    fold = rng.permutation(np.resize(np.arange(folds), len(rows.values)))
+    total = 0.0
+    for j, each in enumerate(spawn_seeds(rng, folds)):
+        train = _quiet_fit(spec, rows.values[fold != j], starts=starts, rng=each, sample_weight=rows.weights[fold != j])
+        total += float(rows.weights[fold == j] @ train.score(rows.values[fold == j]))
+    return total
+
+
+# -- the bootstrap test -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapTest:
+    """A likelihood-ratio test whose distribution under the null is simulated.
+
+    Attributes
+    ----------
+    statistic
+        2 (log L of the alternative - log L of the null).
+    draws
+        The statistic on data sets simulated from the fitted null; 0 where the alternative has no sound maximum above it.
+    p_value
+        (1 + number of draws that are no smaller) / (1 + number of draws).
+    """
+
+    null: EMFit
+    alternative: EMFit
+    statistic: float
+    draws: Array
+
+    @property
+    def p_value(self) -> float:
+        """Share of data sets like the null's, the observed one among them, with so large a statistic."""
+        return float((1 + np.count_nonzero(self.draws >= self.statistic)) / (1 + len(self.draws)))
+
+    def __repr__(self) -> str:
+        return f"<BootstrapTest: statistic {self.statistic:.3f}, p = {self.p_value:.3g} from {len(self.draws)} draws>"
+
+
+def bootstrap_test(
+    null: Mixture,
+    alternative: Mixture,
+    data: Any,
+    *,
+    draws: int = 99,
+    starts: int = 50,
+    rng: RNGLike = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BootstrapTest:
+    """Test a specification against a larger one, e.g. K components against K + 1, where chi-square tables do not hold.
+
+    Parameters
+    ----------
+    null, alternative
+        The smaller and the larger specification, of the same columns.
+    data
+        The rows, as for `fit`; without weights.
+    draws
+        Data sets simulated from the fitted null. An interruption by the user keeps those that are done, if any.
+    starts
+        Starts of each fit.
+    rng
+        Seed or generator.
+    progress
+        Called with (draws done, in all).
+
+    Raises
+    ------
+    SpecError
+        If the alternative has no more free parameters than the null.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> one, two = (mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2))
+    >>> mx.bootstrap_test(one, two, mx.load_dataset("old_faithful"), draws=19, starts=5, rng=1).p_value
+    0.05
+
+    References
+    ----------
+    McLachlan (1987), On bootstrapping the likelihood ratio test statistic for the number of components in a normal mixture, Applied
+    Statistics 36, 318-324.
+    """
+    _check((null, alternative), 0)
+    if count_parameters(alternative) <= count_parameters(null):
+        raise SpecError(
+            "bootstrap_test(null, alternative, data): the alternative must have more free parameters than the null."
+        )
+    streams = spawn_seeds(as_generator(rng), draws + 1)
+    small, large = (fit(spec, data, starts=starts, rng=streams[0]) for spec in (null, alternative))
+    n = round(small.n_rows)
+    found: list[float] = []
+    try:
+        for done, stream in enumerate(streams[1:]):
+            one, two = spawn_seeds(np.random.default_rng(stream), 2)
+            rows = simulate(small.resolved, small, n, rng=one, component=None)
+            found.append(_simulated_ratio(null, alternative, rows, starts, two))
+            if progress is not None:
+                progress(done + 1, draws)
+    except KeyboardInterrupt:
+        if not found:
+            raise FitError("Interrupted before the first draw of the bootstrap was done.") from None
+    return BootstrapTest(small, large, _ratio(small, large), np.array(found))
+
+
+def _simulated_ratio(null: Mixture, alternative: Mixture, rows: Any, starts: int, seed: int) -> float:
+    """The statistic on rows of the null; 0 where the alternative has no sound maximum, because then nothing sound lies above the null."""
+    small = _quiet_fit(null, rows, starts=starts, rng=seed)
+    try:
+        large = _quiet_fit(alternative, rows, starts=starts, rng=seed)
+    except FitError:
+        return 0.0
+    return 0.0 if large.status is Status.NEARLY_SINGULAR else max(0.0, _ratio(small, large))
+
+
+def _ratio(null: EMFit, alternative: EMFit) -> float:
+    return 2.0 * (alternative.log_likelihood - null.log_likelihood)

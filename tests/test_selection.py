@@ -1,0 +1,114 @@
+"""Choosing K and structure: the published choice, criteria by their definitions, and what happens when fits fail."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import mixtures as mx
+
+COLUMNS = ("eruptions", "waiting")
+
+
+@pytest.fixture(scope="module")
+def old_faithful():
+    return mx.load_dataset("old_faithful")
+
+
+@pytest.fixture(scope="module")
+def selection(old_faithful):
+    specs = [
+        mx.Mixture(mx.Gaussian(*COLUMNS, structure=s), n_components=k) for s in ("VVI", "EEE", "VVV") for k in (1, 2, 3)
+    ]
+    return mx.select(specs, old_faithful, rng=1)
+
+
+def test_bic_chooses_what_mclust_does(selection):
+    """mclust 6 on these data: EEE with 3 components, log-likelihood -1126.326 and BIC -2314.316 in its sign, where EM stops early."""
+    best = selection.best("bic")
+    assert best.specification == mx.Mixture(mx.Gaussian(*COLUMNS, structure="EEE"), n_components=3)
+    assert best.log_likelihood == pytest.approx(-1126.316, abs=2e-3)
+    assert best.bic == pytest.approx(2314.30, abs=0.03)
+
+
+def test_criteria_are_what_they_say(selection, old_faithful):
+    row = selection.table.loc[repr(mx.Mixture(mx.Gaussian(*COLUMNS), n_components=2))]
+    fit = selection.fits[list(selection.table.index).index(row.name)]
+    assert row["aic"] == pytest.approx(-2 * row["log_likelihood"] + 2 * 11)
+    assert row["bic"] == pytest.approx(-2 * row["log_likelihood"] + 11 * np.log(272))
+    certainty = np.log(fit.responsibilities(old_faithful).values.max(axis=1)).sum()
+    assert row["icl"] == pytest.approx(row["bic"] - 2 * certainty)
+    assert selection.table["icl"].ge(selection.table["bic"] - 1e-9).all()
+
+
+def test_held_out_density_prefers_two_components_and_is_that_of_unseen_rows(old_faithful):
+    specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2)]
+    found = mx.select(specs, old_faithful, folds=4, starts=5, rng=1)
+    assert found.best("held_out").specification == specs[1]
+    assert (found.table["held_out"] < found.table["log_likelihood"]).all()
+    x = old_faithful["waiting"].to_numpy()
+    fold = np.random.default_rng(0).permutation(np.arange(len(x)) % 4)  # one component: random splits give nearly the same
+    expected = sum(stats.norm.logpdf(x[fold == j], x[fold != j].mean(), x[fold != j].std()).sum() for j in range(4))
+    assert found.table["held_out"].iloc[0] == pytest.approx(expected, abs=1.0)
+
+
+def test_counts_and_expanded_rows_have_the_same_criteria():
+    patterns = mx.load_dataset("lsat6")
+    items = [f"item{i}" for i in range(1, 6)]
+    people = patterns.loc[np.repeat(patterns.index, patterns["count"]), items].reset_index(drop=True)
+    specs = [mx.Mixture(mx.Bernoulli(*items), n_components=k) for k in (1, 2)]
+    a, b = mx.select(specs, patterns, sample_weight="count", rng=1, starts=5), mx.select(specs, people, rng=1, starts=5)
+    numbers = ["log_likelihood", "aic", "bic", "icl"]
+    np.testing.assert_allclose(a.table[numbers], b.table[numbers], rtol=1e-8)
+
+
+def test_what_cannot_be_fitted_keeps_its_row_and_its_reason(old_faithful):
+    few = old_faithful.head(3)
+    found = mx.select([mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 5)], few, rng=1, starts=3)
+    assert found.fits[1] is None
+    assert "fewer than the 5 components" in found.table["status"].iloc[1]
+    assert found.best("bic") is found.fits[0]
+
+
+def test_an_interruption_keeps_what_is_done(old_faithful):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3)]
+    found = mx.select(specs, old_faithful, rng=1, starts=3, progress=interrupt)
+    assert [fit is not None for fit in found.fits] == [True, False, False]
+    assert found.table["status"].iloc[2] == "not reached: interrupted"
+
+
+def test_wrong_calls_are_refused_by_name(old_faithful, selection):
+    one = mx.Mixture(mx.Gaussian("waiting"), n_components=1)
+    with pytest.raises(mx.SpecError, match="one or more specifications"):
+        mx.select([], old_faithful)
+    with pytest.raises(mx.SpecError, match="cannot be compared"):
+        mx.select([one, mx.Mixture(mx.Gaussian("eruptions"), n_components=1)], old_faithful)
+    with pytest.raises(mx.SpecError, match="folds=1"):
+        mx.select([one], old_faithful, folds=1)
+    with pytest.raises(mx.SpecError, match="criterion='held_out': computed are aic, bic, icl"):
+        selection.best("held_out")
+    with pytest.raises(mx.SpecError, match="must have more free parameters"):
+        mx.bootstrap_test(one, one, old_faithful)
+
+
+def test_the_bootstrap_picks_two_components_for_waiting(old_faithful):
+    one, two, three = (mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3))
+    first = mx.bootstrap_test(one, two, old_faithful, draws=39, starts=10, rng=1)
+    second = mx.bootstrap_test(two, three, old_faithful, draws=39, starts=10, rng=1)
+    assert first.statistic > 100
+    assert first.p_value == pytest.approx(1 / 40)
+    assert second.p_value > 0.05
+
+
+def test_the_bootstrap_can_be_interrupted(old_faithful):
+    one, two = (mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2))
+
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    found = mx.bootstrap_test(one, two, old_faithful, draws=50, starts=3, rng=1, progress=interrupt)
+    assert len(found.draws) == 2
+    assert found.p_value == pytest.approx(1 / 3)
