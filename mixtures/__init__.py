@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
-from .families import Bernoulli, Binomial, Exponential, Family, Gaussian, Poisson, Product, Uniform
+from .families import Bernoulli, Binomial, Categorical, Exponential, Family, Gaussian, Poisson, Product, Uniform
 from .priors import Beta, Dirichlet, FraleyRaftery, Gamma, NormalInverseWishart
 from .slots import Free, Shared
 from .spec import Mixture
@@ -38,6 +38,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Binomial",
+    "Categorical",
     "DataError",
     "Dirichlet",
     "Exponential",

@@ -21,8 +21,10 @@ def count_parameters(spec: Mixture) -> int:
         for parameter in group.family.parameters:
             layout = group.layout[parameter.name]
             shape = parameter.shape(len(group.columns))
-            entries = parameter.domain.entries(shape)
+            domain = parameter.domain
+            entries = domain.entries(shape)
+            coupled = len(entries) - domain.unconstrain(domain.neutral(shape)[None]).shape[1]
             for j in range(len(group.components)):
                 if layout.owners[j]:
-                    total += sum(bool(layout.free[(j, *entry)]) for entry in entries)
+                    total += sum(bool(layout.free[(j, *entry)]) for entry in entries) - coupled
     return total

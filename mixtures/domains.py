@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from .errors import SpecError
 
-__all__ = ["Covariance", "Domain", "Known", "Parameter", "Positive", "Real", "Simplex", "UnitInterval", "power_of_two"]
+__all__ = [
+    "Covariance",
+    "Domain",
+    "Known",
+    "Parameter",
+    "Positive",
+    "Real",
+    "Shares",
+    "Simplex",
+    "UnitInterval",
+    "power_of_two",
+]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +54,10 @@ class Domain:
         """Free coordinates (J, m) of values (J, *shape)."""
         raise NotImplementedError
 
+    def size(self, shape: tuple[int, ...]) -> int:
+        """Number of free coordinates of a value of that shape."""
+        return int(self.unconstrain(self.neutral(shape)[None]).shape[1])
+
     def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
         """Values (J, *shape) of free coordinates (J, m)."""
         raise NotImplementedError
@@ -66,6 +81,16 @@ class Domain:
     def nudge_inside(self, value: Array, distance: float) -> Array:
         """The value with entries on an edge moved inside by that much."""
         return value
+
+    def one_moved(self, value: Array, moved: Array, entry: tuple[int, ...]) -> Array:
+        """One component's value with that entry as in `moved`, and legal."""
+        found = value.copy()
+        found[entry] = moved[entry]
+        return found
+
+    def tangent(self, value: Array, gradient: Array) -> Array:
+        """The gradient in each entry where the others give way, so that the value stays legal."""
+        return gradient
 
     def entries(self, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Index of every scalar that a table shows, in the order of `marginal`."""
@@ -228,6 +253,78 @@ class Simplex(Domain):
         return UnitInterval().unconstrain(value)
 
 
+@dataclass(frozen=True)
+class Shares(Simplex):
+    """Rows of shares that sum to one, (J, d, C), zeros legal; free as logits of each share among those not yet dealt out.
+
+    Coordinate c of a row is logit(p_c / (p_c + p_c+1 + ...)): a share of 0 makes its own coordinate infinite and no other.
+
+    References
+    ----------
+    Connor & Mosimann (1969), Journal of the American Statistical Association 64, 194-206.
+    """
+
+    def problem(self, value: Array) -> str | None:
+        if np.any((value < 0) | np.isinf(value)):
+            return "must not be negative or infinite"
+        sums = value.sum(axis=-1)
+        if np.any(np.abs(sums - 1.0) > 1e-8):
+            return f"must sum to 1 in every row (found {sums[np.nanargmax(np.abs(sums - 1.0))]:.6g})"
+        return None
+
+    def unconstrain(self, value: Array) -> Array:
+        rest = _rest(value)[..., 1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            free = np.log(value[..., :-1]) - np.log(rest)
+        return np.where(np.isnan(free), 0.0, free).reshape(len(value), -1)
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        rows = free.reshape(len(free), *shape[:-1], shape[-1] - 1)
+        with np.errstate(over="ignore"):
+            taken, left = 1.0 / (1.0 + np.exp(-rows)), 1.0 / (1.0 + np.exp(rows))
+        ones = np.ones((*rows.shape[:-1], 1))
+        before = np.concatenate([ones, np.cumprod(left, axis=-1)], axis=-1)
+        return before * np.concatenate([taken, ones], axis=-1)
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        weighted = np.where(value > 0, gradient, 0.0) * value
+        rest = _rest(value)
+        share = np.divide(value, rest, out=np.zeros_like(value), where=rest > 0)[..., :-1]
+        slope = weighted[..., :-1] * (1.0 - share) - share * _rest(weighted)[..., 1:]
+        return slope.reshape(len(value), -1)
+
+    def at_boundary(self, value: Array) -> NDArray[np.bool_]:
+        return ((value[..., :-1] <= 0) | (_rest(value)[..., 1:] <= 0)).reshape(len(value), -1)
+
+    def nearest_edge(self, value: Array, tolerance: float) -> Array:
+        kept = np.where(value < tolerance, 0.0, value)
+        return np.where((kept == value).all(axis=-1, keepdims=True), value, kept / kept.sum(axis=-1, keepdims=True))
+
+    def nudge_inside(self, value: Array, distance: float) -> Array:
+        moved = np.where(value <= 0, distance, value)
+        return np.where((moved == value).all(axis=-1, keepdims=True), value, moved / moved.sum(axis=-1, keepdims=True))
+
+    def one_moved(self, value: Array, moved: Array, entry: tuple[int, ...]) -> Array:
+        found, row = value.copy(), entry[:-1]
+        if value[entry] > 0 and moved[entry] > 0:
+            return found  # it gives way to another entry, whose turn is another
+        if value[entry] < 1:
+            found[row] *= (1.0 - moved[entry]) / (1.0 - value[entry])
+            found[entry] = moved[entry]
+        return found
+
+    def tangent(self, value: Array, gradient: Array) -> Array:
+        return gradient - np.sum(np.where(value > 0, gradient, 0.0) * value, axis=-1, keepdims=True)
+
+    def marginal(self, value: Array) -> Array:
+        return UnitInterval().unconstrain(value)
+
+
+def _rest(value: Array) -> Array:
+    """Sums of the last axis from each place on."""
+    return np.cumsum(value[..., ::-1], axis=-1)[..., ::-1]
+
+
 @cache
 def _lower(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the entries of a lower triangle (d, d)."""
@@ -330,15 +427,20 @@ class Covariance(Domain):
 
 
 class Parameter(NamedTuple):
-    """A named parameter of a family: its domain and shape, each axis of which is "column"."""
+    """A named parameter of a family: its domain and axes; those not called "column" have `levels` entries."""
 
     name: str
     domain: Domain
     axes: tuple[str, ...] = ("column",)
+    levels: int = 0
 
     def shape(self, n_columns: int) -> tuple[int, ...]:
         """Shape of one component's value for a block of that many columns."""
-        return (n_columns,) * len(self.axes)
+        return tuple(n_columns if axis == "column" else self.levels for axis in self.axes)
+
+    def place(self, columns: Sequence[str], entry: tuple[int, ...]) -> list[str]:
+        """An index in words: names of columns, numbers of levels."""
+        return [columns[i] if axis == "column" else str(i) for axis, i in zip(self.axes, entry, strict=True)]
 
 
 def check_fixed(parameter: Parameter, value: Array, where: str) -> None:

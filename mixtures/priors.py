@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .domains import Covariance, Domain, Positive, Simplex, UnitInterval
+from .domains import Covariance, Domain, Positive, Shares, Simplex, UnitInterval
 from .errors import SpecError
 from .linear import factors
 
@@ -315,7 +315,9 @@ class Dirichlet(_EachEntry):
         from scipy.special import gammaln, xlogy
 
         alpha = numbers["alpha"]
-        return gammaln(alpha.sum(-1)) - gammaln(alpha).sum(-1) + xlogy(alpha - 1.0, values[0]).sum(-1)
+        each = gammaln(alpha.sum(-1)) - gammaln(alpha).sum(-1) + xlogy(alpha - 1.0, values[0]).sum(-1)
+        total = each.reshape(len(each), -1).sum(axis=1)
+        return np.where(owners[0], total, 0.0) if owners else np.asarray(total)
 
     def _slope(self, value: Array, numbers: Numbers) -> Array:
         a = numbers["alpha"] - 1.0
@@ -325,7 +327,9 @@ class Dirichlet(_EachEntry):
     def draw(
         self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
     ) -> list[Array]:
-        return [rng.dirichlet(numbers["alpha"][0])[None]]
+        drawn = rng.standard_gamma(numbers["alpha"])
+        shares = drawn / drawn.sum(axis=-1, keepdims=True)
+        return [shares[_owner_of(groups[0])] if groups else shares]
 
     def mode_problem(self, numbers: Numbers) -> str | None:
         low = float(np.min(numbers["alpha"]))
@@ -535,4 +539,6 @@ class FraleyRaftery(Prior):
 
 def default_prior(domain: Domain) -> Prior | None:
     """The prior of a free parameter for which neither the user nor the family names one."""
-    return {UnitInterval: Beta(1.0, 1.0), Positive: Gamma(1.0), Simplex: Dirichlet(1.0)}.get(type(domain))
+    return {UnitInterval: Beta(1.0, 1.0), Positive: Gamma(1.0), Shares: Dirichlet(1.0), Simplex: Dirichlet(1.0)}.get(
+        type(domain)
+    )

@@ -56,8 +56,15 @@ class Group:
 
     def dims(self, parameter: Parameter) -> tuple[str, ...]:
         """Names of all axes of one of the group's arrays."""
-        column = f"{self.family.block_name}_column"
-        return (self.component_dim, *(column if i == 0 else f"{column}{i + 1}" for i in range(len(parameter.axes))))
+        return (self.component_dim, *self.coords(parameter))
+
+    def coords(self, parameter: Parameter) -> dict[str, list[Any]]:
+        """Names of the axes behind the components, with the labels along each."""
+        found: dict[str, list[Any]] = {}
+        for i, axis in enumerate(parameter.axes):
+            name = f"{self.family.block_name}_{axis}" + (str(i + 1) if axis in parameter.axes[:i] else "")
+            found[name] = list(self.family.columns) if axis == "column" else list(range(parameter.levels))
+        return found
 
 
 def free_dim(name: str) -> str:
@@ -193,7 +200,8 @@ class Mixture:
             rule = "by decreasing weight"
             if found is not None:
                 group, name, index = found
-                place = "".join(f", {group.family.columns[i]}" for i in index)
+                parameter = next(q for q in group.family.parameters if q.name == name)
+                place = "".join(f", {word}" for word in parameter.place(group.family.columns, index))
                 rule = f"by increasing {group.names[name]}{' of' + place[1:] if place else ''}"
             if len(members) > 1 and rule not in rules:
                 rules.append(rule)
@@ -206,7 +214,8 @@ class Mixture:
                 continue
             block = group.blocks[group.components.index(component)]
             for parameter in block.parameters:
-                fixed = isinstance(inner_slot(block.slots[parameter.name]), Fixed)
+                shape = parameter.shape(len(group.columns))
+                fixed = isinstance(inner_slot(block.slots[parameter.name]), Fixed) or not parameter.domain.size(shape)
                 if not fixed and not block.is_shared(parameter.name):
                     return group, parameter.name, parameter.domain.entries(parameter.shape(len(group.columns)))[0]
         return None

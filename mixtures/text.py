@@ -54,7 +54,7 @@ def parameter_rows(fit: EMFit) -> list[list[str]]:
         for parameter in group.family.parameters:
             public = group.names[parameter.name]
             for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
-                label = f"{public}[{', '.join(group.family.columns[i] for i in entry)}]" if entry else public
+                label = f"{public}[{', '.join(parameter.place(group.family.columns, entry))}]" if entry else public
                 index: Any = (slice(None), *entry)
                 cells = dict(zip(group.components, point[public][index], strict=True))
                 rows.append([label, *[number(cells[k]) if k in cells else "" for k in range(spec.n_components)]])

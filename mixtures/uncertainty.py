@@ -28,6 +28,7 @@ class _Piece:
     entries: tuple[tuple[int, ...], ...]
     domain: Domain
     shape: tuple[int, ...]
+    axes: tuple[str, ...]
     shared: bool
     """Whether one value serves all components."""
 
@@ -61,6 +62,7 @@ class Scalars:
                             tuple(parameter.domain.entries(shape)),
                             parameter.domain,
                             shape,
+                            parameter.axes,
                             len(layout.groups) > 1 and len(set(layout.groups.tolist())) == 1,
                         )
                     )
@@ -80,7 +82,9 @@ class Scalars:
             shared = piece.shared
             for component in piece.components:
                 for entry in piece.entries:
-                    place = ([] if shared else [str(component)]) + [columns[i] for i in entry]
+                    place = ([] if shared else [str(component)]) + [
+                        columns[i] if axis == "column" else str(i) for axis, i in zip(piece.axes, entry, strict=True)
+                    ]
                     found.append(f"{piece.name}[{', '.join(place)}]")
         return found
 

@@ -5,18 +5,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixtures.domains import Covariance, Known, Parameter, Positive, Real, Simplex, UnitInterval, check_fixed, labels
+from mixtures.domains import (
+    Covariance,
+    Known,
+    Parameter,
+    Positive,
+    Real,
+    Shares,
+    Simplex,
+    UnitInterval,
+    check_fixed,
+    labels,
+)
 from mixtures.errors import SpecError
 
 VECTORS = [Real(), Positive(), UnitInterval()]
 COVARIANCES = [Covariance(structure) for structure in ("full", "diagonal", "spherical")]
-SHAPES = {Simplex(): (4,)} | dict.fromkeys(VECTORS, (3,)) | dict.fromkeys(COVARIANCES, (3, 3))
+SHAPES = {Simplex(): (4,), Shares(): (2, 4)} | dict.fromkeys(VECTORS, (3,)) | dict.fromkeys(COVARIANCES, (3, 3))
 DOMAINS = list(SHAPES)
 with_domains = pytest.mark.parametrize("domain", DOMAINS, ids=repr)
 
 
 def free_coordinates(domain, seed, spread=1.0):
-    rows = 1 if isinstance(domain, Simplex) else 2
+    rows = 1 if domain == Simplex() else 2
     width = domain.unconstrain(np.stack([domain.neutral(SHAPES[domain])] * rows)).shape[1]
     return spread * np.random.default_rng(seed).standard_normal((rows, width))
 
@@ -38,7 +49,7 @@ def test_pulled_back_gradients_equal_differences(domain, seed):
     """For the function sum G * value, whose gradient in the value is G (symmetric where the value is)."""
     shape, free = SHAPES[domain], free_coordinates(domain, seed)
     gradient = np.random.default_rng([seed, 1]).standard_normal((len(free), *shape))
-    if len(shape) == 2:
+    if isinstance(domain, Covariance):
         gradient = gradient + gradient.transpose(0, 2, 1)
     found = domain.pullback(domain.constrain(free, shape), gradient)
     step = 1e-5
@@ -89,6 +100,8 @@ def test_there_is_one_shown_entry_per_free_coordinate(domain):
         (UnitInterval(), [-0.1], r"must lie in \[0, 1\]"),
         (Simplex(), [0.5, 0.6], "must sum to 1"),
         (Simplex(), [1.5, -0.5], "must not be negative"),
+        (Shares(), [[0.5, 0.5], [0.5, 0.4]], r"must sum to 1 in every row \(found 0.9\)"),
+        (Shares(), [[1.5, -0.5]], "must not be negative"),
         (Covariance(), [[1.0, 2.0], [2.0, 1.0]], "positive definite .*-1"),
         (Covariance(), [[1.0, 0.2], [0.1, 1.0]], "must be symmetric"),
         (Covariance(), [[np.inf, 0.0], [0.0, 1.0]], "must be finite"),
@@ -122,6 +135,25 @@ def test_zero_is_the_edge_of_positive_numbers():
     assert Positive().at_boundary(value).tolist() == [[True, False]]
     assert Positive().pullback(value, np.array([[np.inf, 3.0]])).tolist() == [[0.0, 6.0]]
     assert Positive().nudge_inside(value, 0.1).tolist() == [[0.1, 2.0]]
+
+
+def test_shares_of_zero_are_edges_of_their_own_alone():
+    value = np.array([[[0.0, 0.25, 0.75]], [[0.5, 0.5, 0.0]], [[1.0, 0.0, 0.0]]])
+    edges = Shares().at_boundary(value)
+    assert edges.tolist() == [[True, False], [False, True], [True, True]]
+    back = Shares().constrain(Shares().unconstrain(value), (1, 3))
+    np.testing.assert_allclose(back, value, rtol=1e-15, atol=0.0)  # zeros stay zeros
+    slope = Shares().pullback(value, np.where(value > 0, 4.0, np.inf))
+    np.testing.assert_allclose(slope, 0.0, atol=1e-15)  # equal slopes along the simplex are none
+    near = np.array([[[1e-9, 0.25, 0.75 - 1e-9]]])
+    assert Shares().nearest_edge(near, 1e-6)[0, 0, 0] == 0.0
+    assert Shares().nearest_edge(value, 1e-6) == pytest.approx(value)
+    inside = Shares().nudge_inside(value, 0.1)
+    assert np.all(inside > 0)
+    np.testing.assert_allclose(inside.sum(axis=-1), 1.0)
+    one = Shares().one_moved(value[0], inside[0], (0, 0))
+    np.testing.assert_allclose(one, inside[0])
+    assert Shares().one_moved(value[0], inside[0], (0, 1)).tolist() == value[0].tolist()
 
 
 def test_known_values_move_with_their_columns_and_have_no_coordinates():

@@ -11,8 +11,6 @@ import mixtures as mx
 from mixtures import Binomial, Exponential, Poisson, Shared, Uniform
 from mixtures.testing import check_family, variants
 
-NOT_REGULAR = ["draws_follow_the_density", "marginal_describes_some_of_the_columns"]
-
 
 def distribution(block, value):
     """The distribution of scipy for one entry of the one free parameter."""
@@ -58,7 +56,7 @@ def log_likelihood(block, x, weights, values):
 @pytest.mark.parametrize("family", [Binomial, Exponential, Poisson, Uniform], ids=lambda family: family.__name__)
 def test_every_law_holds(family):
     for block in variants(family):
-        check_family(block, rng=7, skip=NOT_REGULAR if family is Uniform else ())
+        check_family(block, rng=7)
 
 
 @with_cases

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mixtures import Beta, Dirichlet, FraleyRaftery, Gamma, Gaussian, Mixture, NormalInverseWishart, SpecError
-from mixtures.domains import Covariance, Positive, Real, Simplex, UnitInterval
+from mixtures.domains import Covariance, Positive, Real, Shares, Simplex, UnitInterval
 from mixtures.priors import default_prior
 
 STRUCTURES = ("full", "diagonal", "spherical")
@@ -55,6 +55,21 @@ def test_dirichlet_is_the_density_of_scipy(alpha, seed):
     numbers = stacked(Dirichlet(alpha), (len(alpha),), count=1)
     found = Dirichlet(alpha).log_density([weights[None]], [], numbers, [])
     np.testing.assert_allclose(found, stats.dirichlet(alpha).logpdf(weights), rtol=1e-9, atol=1e-9)
+
+
+def test_dirichlet_on_rows_is_the_product_over_rows_counted_by_owners_and_drawn_by_group():
+    prior, rng = Dirichlet([[2.0, 1.0, 3.0], [1.0, 4.0, 1.5]]), np.random.default_rng(1)
+    value = rng.dirichlet([2.0, 2.0, 2.0], (2, 2))
+    expected = [sum(stats.dirichlet(a).logpdf(p) for a, p in zip(prior.alpha, one, strict=True)) for one in value]
+    np.testing.assert_allclose(log_density(prior, [value], [Shares()]), expected, rtol=1e-12)
+    once = log_density(prior, [value], [Shares()], [np.array([True, False])])
+    np.testing.assert_allclose(once, [expected[0], 0.0], rtol=1e-12)
+    numbers = stacked(prior, (2, 3))
+    drawn = np.stack([prior.draw([Shares()], numbers, [np.array([0, 1])], rng)[0] for _ in range(4000)])
+    mean = np.array(prior.alpha) / np.sum(prior.alpha, axis=1, keepdims=True)
+    np.testing.assert_allclose(drawn.mean(axis=(0, 1)), mean, atol=0.01)
+    shared = prior.draw([Shares()], numbers, [np.array([0, 0])], rng)[0]
+    np.testing.assert_array_equal(shared[0], shared[1])
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

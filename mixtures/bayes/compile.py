@@ -82,10 +82,10 @@ def _coords(program: Program) -> dict[str, Any]:
         "column": list(rows.columns),
     }
     for compiled in program.groups:
-        group, columns = compiled.group, list(compiled.family.columns)
+        group = compiled.group
         coords[group.component_dim] = np.array(group.components)
         for parameter in compiled.family.parameters:
-            coords.update((dim, columns) for dim in group.dims(parameter)[1:])
+            coords.update(group.coords(parameter))
     return coords
 
 

@@ -155,7 +155,7 @@ def _invariant(
             for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
                 place: Any = (..., slice(None), *entry)
                 one = array[place]
-                label = f"{public}[{', '.join(group.family.columns[i] for i in entry)}]"
+                label = f"{public}[{', '.join(parameter.place(group.family.columns, entry))}]"
                 mean = (own * one).sum(axis=-1)
                 values[f"weighted mean of {label}"] = mean
                 values[f"weighted variance of {label}"] = (own * (one - mean[..., None]) ** 2).sum(axis=-1)

@@ -55,7 +55,8 @@ def declare(prior: Prior, term: PriorTerm, scope: Scope) -> None:
 
 @declare.register
 def _dirichlet(prior: Dirichlet, term: PriorTerm, scope: Scope) -> None:
-    scope.variable(term.parameters[0], pm.Dirichlet, term.numbers["alpha"][0], default_transform=LogRatios())
+    (name,) = term.parameters
+    scope.variable(name, pm.Dirichlet, scope.own(name, term.numbers["alpha"]), default_transform=LogRatios())
 
 
 @declare.register

@@ -138,7 +138,12 @@ class _TermScope:
     def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
         value = self.values[parameter]
         if self.compiled.layout[parameter].owners.any():
-            self.terms.append(pm.logp(distribution.dist(*args, **kwargs), self.own(parameter, value)).sum())
+            self.terms.append(
+                pm.logp(
+                    distribution.dist(*args, **{k: v for k, v in kwargs.items() if k != "default_transform"}),
+                    self.own(parameter, value),
+                ).sum()
+            )
         return value
 
 

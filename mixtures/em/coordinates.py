@@ -194,7 +194,7 @@ class Coordinates:
             for row, owner in enumerate(s.owners):
                 for i, entry in enumerate(entries):
                     if s.active[row, i]:
-                        place = ", ".join(columns[c] for c in entry)
+                        place = ", ".join(parameter.place(columns, entry))
                         found.append(
                             f"{public}[{compiled.components[owner]}; {place}]"
                             if place

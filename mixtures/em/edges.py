@@ -86,6 +86,9 @@ def _single_moves(run: Run, move: Move) -> Iterator[Params]:
             owned = layout.owners.reshape(-1, *(1,) * (value.ndim - 1))
             for component, *entry in np.argwhere((moved != value) & layout.free & owned):
                 now = run.p.thetas[g][parameter.name].copy()
-                now[(layout.groups == layout.groups[component], *entry)] = moved[(component, *entry)]
+                one = parameter.domain.one_moved(value[component], moved[component], tuple(int(i) for i in entry))
+                if np.array_equal(one, value[component]):
+                    continue
+                now[layout.groups == layout.groups[component]] = one
                 theta = {**run.p.thetas[g], parameter.name: now}
                 yield Params(run.p.weights, (*run.p.thetas[:g], theta, *run.p.thetas[g + 1 :]))

@@ -51,12 +51,23 @@ class Parameters(Mapping[str, Array]):
                 )
         self._values: dict[str, Array] = {}
         self.specification = spec
+        known = _known(spec)
         for name, (shape, parameter) in expected.items():
+            if name not in given and name in known and not np.isnan(known[name]).any():
+                given[name] = known[name].copy()
             if name not in given:
                 raise SpecError(f"Parameter {name!r} is missing. This specification has {', '.join(expected)}.")
             value = given[name]
             if value.shape != shape:
                 raise SpecError(f"Parameter {name!r} has shape {value.shape}; {shape} is needed (components first).")
+            if name in known and np.any(
+                off := np.abs(value - known[name]) > 1e-8 * np.maximum(1.0, np.abs(known[name]))
+            ):
+                k = int(np.argwhere(off)[0][0])
+                raise SpecError(
+                    f"Parameter {name!r} of component {k} is fixed at {np.array2string(known[name][k])} in the specification; found "
+                    f"{np.array2string(value[k], precision=6)}."
+                )
             for k, one in enumerate(value[None] if name == "weights" else value):
                 problem = "must not be NaN" if np.any(np.isnan(one)) else parameter.domain.problem(one)
                 if problem:
@@ -113,9 +124,19 @@ class Parameters(Mapping[str, Array]):
             coords[group.component_dim] = np.array(group.components)
             for parameter in group.family.parameters:
                 dims = group.dims(parameter)
-                coords.update({dim: list(group.family.columns) for dim in dims[1:]})
+                coords.update(group.coords(parameter))
                 variables[group.names[parameter.name]] = (dims, self[group.names[parameter.name]])
         return xr.Dataset(variables, coords=coords)
+
+
+def _known(spec: Mixture) -> dict[str, Array]:
+    """Fixed values by name, (J, *shape), NaN where an entry is estimated; only parameters that have any."""
+    found = {}
+    for group in spec.groups:
+        for name, layout in group.layout.items():
+            if not layout.free.all():
+                found[group.names[name]] = np.where(layout.free, np.nan, layout.fixed)
+    return found
 
 
 def _shapes(spec: Mixture) -> dict[str, Any]:

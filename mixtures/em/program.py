@@ -368,6 +368,8 @@ class Program:
             weights = self.spec.weights.draw([], self.weight_numbers, [], rng)[0][0]
         thetas = [dict(theta) for theta in self.neutral().thetas]
         for compiled, theta in zip(self.groups, thetas, strict=True):
+            for name, layout in compiled.layout.items():
+                theta[name] = np.where(layout.free, theta[name], layout.fixed)
             for term in compiled.terms:
                 groups = [compiled.layout[name].groups for name in term.parameters]
                 drawn = term.prior.draw(_domains(compiled, term), term.numbers, groups, rng)

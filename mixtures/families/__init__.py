@@ -3,9 +3,10 @@
 from .base import Family, Product
 from .bernoulli import Bernoulli
 from .binomial import Binomial
+from .categorical import Categorical
 from .exponential import Exponential
 from .gaussian import Gaussian
 from .poisson import Poisson
 from .uniform import Uniform
 
-__all__ = ["Bernoulli", "Binomial", "Exponential", "Family", "Gaussian", "Poisson", "Product", "Uniform"]
+__all__ = ["Bernoulli", "Binomial", "Categorical", "Exponential", "Family", "Gaussian", "Poisson", "Product", "Uniform"]

@@ -369,7 +369,10 @@ class Family:
             return None
         return {
             parameter.name: theta[parameter.name][
-                np.ix_(range(len(theta[parameter.name])), *[columns for _ in parameter.axes])
+                np.ix_(
+                    range(len(theta[parameter.name])),
+                    *[columns if axis == "column" else range(parameter.levels) for axis in parameter.axes],
+                )
             ]
             for parameter in self.parameters
         }

@@ -29,7 +29,7 @@ def family_names() -> list[str]:
     Examples
     --------
     >>> family_names()[:2]
-    ['Bernoulli', 'Gaussian']
+    ['Bernoulli', 'Binomial']
     """
     ours = sorted(_built_in())
     return ours + sorted({point.name for point in entry_points(group=ENTRY_POINTS)} - set(ours))

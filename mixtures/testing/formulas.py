@@ -52,7 +52,12 @@ def separable_density_is_a_product(case: Case) -> None:
     total = np.zeros(case.R.shape)
     for j, column in enumerate(case.block.columns):
         one = type(case.block)(column, **case.block.option_values())
-        theta = {q.name: case.theta[q.name][(slice(None), *(slice(j, j + 1),) * len(q.axes))] for q in case.parameters}
+        theta = {
+            q.name: case.theta[q.name][
+                (slice(None), *(slice(j, j + 1) if axis == "column" else slice(None) for axis in q.axes))
+            ]
+            for q in case.parameters
+        }
         total += one.log_density(case.x[:, j : j + 1], theta)
     close(case.block.log_density(case.x, case.theta), total, "the density of all columns")
 

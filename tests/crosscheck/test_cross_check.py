@@ -99,3 +99,37 @@ def test_an_interrupted_comparison_keeps_its_fits_and_is_inconclusive(phase):
     assert found.mle.log_likelihood == pytest.approx(-1130.26396, abs=1e-4)
     assert (found.map is None) == (phase == "EM, maximum likelihood")
     assert "interrupted" in found.summary()
+
+
+@pytest.mark.slow
+def test_a_known_null_beside_an_alternative_agrees_and_is_never_swapped():
+    """Local false discovery rates: 5000 z values, weights 0.9 / 0.1, null N(0, 1), alternative N(2.5, 1)."""
+    rng = np.random.default_rng(1)
+    z = np.where(rng.random(5000) < 0.9, rng.normal(size=5000), 2.5 + rng.normal(size=5000))
+    found = mx.cross_check(mx.Mixture([mx.Gaussian("z", mean=0.0, covariance=1.0), mx.Gaussian("z")]), {"z": z}, rng=1)
+    assert found.verdict.word == "agree", found.summary()
+    assert list(found.table.index) == ["weights[0]", "weights[1]", "mean[1, z]", "covariance[1, z, z]"]
+    assert found.table.loc["mean[1, z]", "mle"] == pytest.approx(2.5, abs=0.4)
+
+
+@pytest.mark.slow
+def test_measured_counted_and_binary_columns_agree_together():
+    rng = np.random.default_rng(2)
+    z = rng.integers(2, size=400)
+    data = {
+        "height": rng.normal(size=400) + 3.0 * z,
+        "smoker": (rng.random(400) < np.where(z, 0.7, 0.2)).astype(float),
+        "visits": rng.poisson(np.where(z, 6.0, 1.5)).astype(float),
+    }
+    spec = mx.Mixture(mx.Gaussian("height") * mx.Bernoulli("smoker") * mx.Poisson("visits"), n_components=2)
+    found = mx.cross_check(spec, data, rng=1)
+    assert found.verdict.word == "agree", found.summary()
+    assert found.table.loc["rate[0, visits]", "mle"] == pytest.approx(1.5, abs=0.3)
+
+
+@pytest.mark.slow
+def test_house_votes_with_missing_votes_agree():
+    data = mx.load_dataset("house_votes_84")
+    found = mx.cross_check(mx.Mixture(mx.Bernoulli(*data.columns[1:]), n_components=2), data, rng=1)
+    assert found.verdict.word == "agree", found.summary()
+    assert found.mle.log_likelihood == pytest.approx(-3104.69784, abs=1e-3)

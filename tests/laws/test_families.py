@@ -64,7 +64,16 @@ def scipy_uniform(x, theta, j):
     return stats.uniform(theta["low"][j], theta["high"][j] - theta["low"][j]).logpdf(x).sum(axis=1)
 
 
+def scipy_categorical(x, theta, j):
+    values = range(theta["probability"].shape[2])
+    return sum(
+        stats.rv_discrete(values=(values, p)).logpmf(column)
+        for column, p in zip(x.T, theta["probability"][j], strict=True)
+    )
+
+
 SCIPY = {
+    "Categorical": scipy_categorical,
     "Bernoulli": scipy_bernoulli,
     "Binomial": scipy_binomial,
     "Exponential": scipy_exponential,

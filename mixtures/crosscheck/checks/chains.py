@@ -70,7 +70,7 @@ def _invariant(evidence: Evidence) -> dict[str, np.ndarray]:
                 if not group.layout[parameter.name].free[_of_all(entry)].any():
                     continue
                 index: Any = (..., slice(None), *entry)
-                place = ", ".join(group.family.columns[i] for i in entry)
+                place = ", ".join(parameter.place(group.family.columns, entry))
                 found[f"weighted mean of {public}[{place}]"] = (own * value[index]).sum(axis=-1)
     return found
 

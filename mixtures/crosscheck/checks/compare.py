@@ -119,7 +119,8 @@ def prior_pull(evidence: Evidence) -> Check:
             else "There are no standard errors to measure by."
         )
         return Check("prior pull", question, CheckStatus.NOT_APPLICABLE, sentence=reason)
-    gap = evidence.scalars.marginal(evidence.map.fit.point) - evidence.scalars.marginal(evidence.mle.fit.point)
+    with np.errstate(invalid="ignore"):  # both on one edge: infinity less infinity
+        gap = evidence.scalars.marginal(evidence.map.fit.point) - evidence.scalars.marginal(evidence.mle.fit.point)
     with np.errstate(invalid="ignore"):
         pull = np.abs(gap) / evidence.standard_errors[1]
     if np.all(np.isnan(pull)):

@@ -89,6 +89,10 @@ def _edge_problems(evidence: Evidence, estimate: Estimate) -> list[str]:
     if not edges:
         return []
     weights, thetas = _reference_pieces(evidence, estimate, inside)
+    thetas = [
+        {q.name: q.domain.tangent(at[q.name], slopes[q.name]) for q in compiled.family.parameters}
+        for compiled, at, slopes in zip(program.groups, inside.thetas, thetas, strict=True)
+    ]
     slack = 1e-6 * program.total
     problems = []
     for kind, place, sign in edges:
@@ -121,6 +125,9 @@ def _nudged(estimate: Estimate, p: Params) -> tuple[Params, list[Any]]:
             inner = parameter.domain.nudge_inside(value, NUDGE)
             for index in np.argwhere((inner != value) & compiled.layout[parameter.name].free):
                 place = tuple(int(i) for i in index)
+                own = value[place[0]]
+                if np.array_equal(parameter.domain.one_moved(own, inner[place[0]], place[1:]), own):
+                    continue  # it gave way to another entry
                 if p.weights[compiled.components[place[0]]] > 0:
                     edges.append(((g, parameter.name), place, float(np.sign(inner[place] - value[place]))))
             moved[parameter.name] = inner
