@@ -225,7 +225,7 @@ def _frame_index(frame: Any) -> NDArray[Any] | None:
     import narwhals as nw
 
     index = nw.maybe_get_index(frame)
-    if index is None:
-        return None
+    if index is None or (type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)):
+        return None  # without making its labels, which pandas would keep
     labels = np.asarray(index)
     return None if labels.dtype.kind in "iu" and np.array_equal(labels, np.arange(labels.size)) else labels

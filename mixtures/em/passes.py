@@ -23,8 +23,8 @@ VARIABLE = "MIXTURES_KERNELS"
 SWITCH = 600_000
 """Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes about a millisecond."""
 
-PER_THREAD = 4_000_000
-"""Work for which another thread is started: 0.5 to 1.5 ms, where starting it and moving it to another processor takes up to 0.8."""
+PER_THREAD = 800_000
+"""Work for which another thread is started: some 0.4 ms, where starting it takes 0.05."""
 MOST_CHUNKS = 32
 """Chunks of rows: a function of their number alone, so that results do not depend on threads."""
 CHUNK = 2048

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import cache
 from itertools import count
-from threading import Semaphore, Thread
+from threading import Thread
 from typing import Any
 
 __all__ = ["one_blas_thread", "run", "thread_count"]
@@ -45,9 +44,6 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
     numbers = count()
     failures: list[BaseException] = []
     stop: list[bool] = []
-    allowed, here = _processors(), _current()
-    taken: set[int] = set() if here is None else {here}
-    placed = Semaphore(0)
 
     def work() -> None:
         while not stop and (index := next(numbers)) < tasks:
@@ -55,10 +51,6 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
 
     def helper() -> None:
         try:
-            try:
-                _take_one(allowed, taken)
-            finally:
-                placed.release()
             work()
         except BaseException as failure:
             failures.append(failure)
@@ -68,11 +60,6 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
     try:
         for one in helpers:
             one.start()
-        for _ in helpers:
-            placed.acquire()
-        if here is not None:
-            taken.discard(here)
-        _take_one(allowed, taken)  # waiting may have brought it beside a helper
         work()
     finally:
         stop.append(True)
@@ -81,42 +68,6 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
                 one.join()
     if failures:
         raise failures[0]
-
-
-def _processors() -> frozenset[int]:
-    """The processors that a thread may be on, where threads can be placed."""
-    return frozenset(os.sched_getaffinity(0)) if _current() is not None else frozenset()
-
-
-def _take_one(allowed: frozenset[int], taken: set[int]) -> None:
-    """Leave a processor that another thread has taken: Linux starts a thread beside its parent, and may take longer to part them than a pass."""
-    here = _current()
-    free = allowed - taken
-    if here in taken and free:
-        with suppress(OSError):
-            try:
-                os.sched_setaffinity(0, free)
-                here = _current()
-            finally:
-                os.sched_setaffinity(0, allowed)
-    if here is not None:
-        taken.add(here)
-
-
-def _current() -> int | None:
-    """The processor that this thread is on; None where that cannot be asked or changed."""
-    ask = _ask()
-    return None if ask is None or (number := ask()) < 0 else int(number)
-
-
-@cache
-def _ask() -> Callable[[], int] | None:
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    try:
-        return ctypes.CDLL(None).sched_getcpu
-    except (OSError, AttributeError):
-        return None
 
 
 @cache

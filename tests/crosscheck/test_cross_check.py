@@ -76,7 +76,7 @@ def test_lsat6_agrees_from_patterns_with_counts():
 def test_components_30_sds_apart_agree_under_the_default_prior_and_differ_by_the_prior_under_fraley_and_raftery():
     rng = np.random.default_rng(0)
     data = {"x": np.concatenate([rng.normal(0, 1, 60), rng.normal(30, 1, 60)])}
-    kind = {"rng": 1, "draws": 400, "tune": 400}
+    kind = {"rng": 1}  # the default number of draws: with few, R-hat is above 1.01 by chance now and then
     default = mx.cross_check(mx.Mixture(mx.Gaussian("x"), 2), data, **kind)
     assert default.verdict.word == "agree", default.summary()
     pulled = mx.cross_check(mx.Mixture(mx.Gaussian("x", prior=mx.FraleyRaftery()), 2), data, **kind)
