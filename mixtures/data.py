@@ -17,6 +17,8 @@ __all__ = ["LARGE", "Rows", "read_rows"]
 
 LARGE = 1 << 22
 """Numbers (32 MB) from which on rows are looked at in place, block by block, and not copied where that can be helped."""
+LARGEST = 1e140
+"""Larger values overflow when they are squared and summed."""
 BLOCK = 1 << 16
 """Rows in such a block."""
 SAMPLE = 200_000
@@ -159,15 +161,23 @@ def _refuse_not_finite(
     columns: Sequence[str],
     table: Table,
     may_miss: Mapping[str, str],
+    keep_empty: bool,
 ) -> bool:
     """Whether cells are missing where they may be."""
     if all(np.isfinite(block).all() for block in _blocks(values)):
+        for start, block in zip(range(0, len(values), BLOCK), _blocks(values), strict=False):
+            if block.size and max(block.max(), -block.min()) > LARGEST:
+                i, j = (int(k) for k in np.argwhere(np.abs(block) > LARGEST)[0])
+                raise DataError(
+                    f"Column {columns[j]!r}, {row_label(start + i, table.index)}: {block[i, j]:g} is too large for squares of it to "
+                    "be computed. Rescale the column."
+                )
         return False
     bad = ~np.isfinite(values) & used[:, None]
     where_allowed = np.array([may_miss.get(column) == "" for column in columns])
     allowed = np.isnan(values) & where_allowed
     empty = np.flatnonzero(np.isnan(values[used]).all(axis=0))
-    if len(empty):
+    if len(empty) and not keep_empty:
         raise DataError(f"Column {columns[empty[0]]!r} has no value in any row. Leave it out.")
     bad &= ~allowed
     if not bad.any():
@@ -261,7 +271,7 @@ def read_rows(
     given = sample_weight is not None
     weights = _sample_weights(table, sample_weight, n) if given else np.broadcast_to(1.0, n)
     used = weights > 0 if given else np.broadcast_to(True, n)
-    if _refuse_not_finite(values, used, names, table, may_miss or {}) and not keep_empty:
+    if _refuse_not_finite(values, used, names, table, may_miss or {}, keep_empty) and not keep_empty:
         used = used & ~np.isnan(values).all(axis=1)
 
     weighting: Literal["none", "counts", "fractional"] = "none"

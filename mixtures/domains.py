@@ -43,12 +43,20 @@ def power_of_two(scale: Array) -> Array:
     return np.exp2(np.round(np.log2(scale)))
 
 
+LARGEST_LOG = 300.0
+"""Logarithm of the largest positive number that coordinates stand for: products with data stay finite."""
+
+
 class Domain:
     """Interface: one set of legal values and its free coordinates."""
 
     def problem(self, value: Array) -> str | None:
         """What is wrong with one component's fixed value (entries to be estimated are NaN), or None."""
         raise NotImplementedError
+
+    def estimate_problem(self, value: Array) -> str | None:
+        """What is wrong with one component's estimate, or None; estimates may lie on edges where fixed values may not."""
+        return self.problem(value)
 
     def unconstrain(self, value: Array) -> Array:
         """Free coordinates (J, m) of values (J, *shape)."""
@@ -167,12 +175,18 @@ class Positive(Domain):
         legal = (value > 0) & np.isfinite(value) | np.isnan(value)
         return None if np.all(legal) else "must be greater than 0 and finite"
 
+    def estimate_problem(self, value: Array) -> str | None:
+        return self.problem(np.where(value == 0, 1.0, value))  # a limit that an estimate may reach
+
+    def nearest_edge(self, value: Array, tolerance: float) -> Array:
+        return np.where(value < tolerance, 0.0, value)
+
     def unconstrain(self, value: Array) -> Array:
         with np.errstate(divide="ignore"):
             return np.log(value.reshape(len(value), -1))
 
     def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
-        return np.exp(free).reshape(len(free), *shape)
+        return np.exp(np.minimum(free, LARGEST_LOG)).reshape(len(free), *shape)
 
     def pullback(self, value: Array, gradient: Array) -> Array:
         slope = np.where(value > 0, gradient, 0.0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 __all__ = [
     "DataError",
     "FitError",
-    "InterruptedSamplingError",
+    "InterruptedRunError",
     "MixtureError",
     "MixtureWarning",
     "SpecError",
@@ -37,8 +37,8 @@ class FitError(MixtureError, RuntimeError):
     """No estimate or no posterior could be produced; says why and what to run next."""
 
 
-class InterruptedSamplingError(FitError):
-    """The user interrupted sampling before any draw was kept."""
+class InterruptedRunError(FitError):
+    """The user interrupted before there was anything to keep."""
 
 
 class MixtureWarning(UserWarning):

@@ -20,7 +20,7 @@ def unit_variance(x: Array, v: Array) -> Array:
         spread = np.sqrt(np.average((x - center) ** 2, axis=0, weights=v))
         return np.asarray((x - center) / np.where(spread > 0, spread, 1.0))
     weights = there * v[:, None]
-    total = weights.sum(axis=0)
+    total = np.maximum(weights.sum(axis=0), np.finfo(np.float64).tiny)
     z = np.where(there, x - (weights * np.where(there, x, 0.0)).sum(axis=0) / total, 0.0)
     spread = np.sqrt((weights * z**2).sum(axis=0) / total)
     return np.asarray(z / np.where(spread > 0, spread, 1.0))

@@ -262,7 +262,8 @@ class Gamma(_EachEntry):
         if self.rate is not None:
             return self
         there = ~np.isnan(x) * v[:, None]
-        mean = (there * np.nan_to_num(x)).sum(axis=0) / there.sum(axis=0)
+        total = there.sum(axis=0)
+        mean = (there * np.nan_to_num(x)).sum(axis=0) / np.where(total > 0, total, 1.0)
         return Gamma(self.shape, 1.0 / np.where(mean > 0, mean, 1.0))
 
     def _each(self, value: Array, numbers: Numbers) -> Array:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .criteria import count_parameters
 from .data import Rows, read_rows
 from .em.status import Status
-from .errors import DataError, FitError, MixtureWarning, SpecError
+from .errors import DataError, FitError, InterruptedRunError, MixtureWarning, SpecError, UnsupportedError
 from .families.base import Array
 from .results import EMFit, fit
 from .rng import RNGLike, as_generator, spawn_seeds
@@ -120,7 +121,7 @@ def select(
     Raises
     ------
     SpecError
-        For no specification, different columns, or fewer than 2 folds.
+        For no specification, different columns, or folds that are fewer than 2 or more than the rows.
 
     Examples
     --------
@@ -135,28 +136,30 @@ def select(
     Schwarz (1978), Annals of Statistics 6, 461-464 (BIC). Biernacki, Celeux & Govaert (2000), IEEE PAMI 22, 719-725 (ICL, with the most
     probable components as mclust has it). Smyth (2000), Statistics and Computing 10, 63-72 (held-out density).
     """
-    specs = tuple(specs)
+    specs = (specs,) if isinstance(specs, Mixture) else tuple(specs)
     _check(specs, folds)
-    seeds = spawn_seeds(as_generator(rng), 2 * len(specs))
+    generator = as_generator(rng)
+    seeds = spawn_seeds(generator, 2 * len(specs))
     fits: list[EMFit | None] = [None] * len(specs)
     records: list[dict[str, Any]] = [_blank(spec, "not reached: interrupted") for spec in specs]
+    people = _people(specs[0], data, sample_weight, folds, generator) if folds else None
     try:
         for i, spec in enumerate(specs):
             try:
                 rows = spec.rows(data, sample_weight=sample_weight)
                 found = _quiet_fit(spec, rows, starts=starts, rng=seeds[2 * i])
-                record = _record(found, rows)
-                if folds:
-                    every = read_rows(
-                        data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss
-                    )
-                    record["held_out"] = _held_out(spec, every, folds, starts, seeds[2 * i + 1])
-            except (DataError, FitError) as error:
-                records[i] = _blank(spec, str(error))
-            else:
-                fits[i], records[i] = found, record
+                fits[i], records[i] = found, _record(found, rows)
                 if found.status is Status.INTERRUPTED:
                     break
+                if people is not None and found.status is not Status.NEARLY_SINGULAR:
+                    records[i]["held_out"] = _held_out(spec, data, sample_weight, people, starts, seeds[2 * i + 1])
+            except InterruptedRunError:
+                break
+            except (DataError, FitError, UnsupportedError) as error:
+                if fits[i] is None:
+                    records[i] = _blank(spec, str(error))
+                else:
+                    records[i]["status"] += f"; held out: {error}"
             if progress is not None:
                 progress(i + 1, len(specs))
     except KeyboardInterrupt:
@@ -179,7 +182,7 @@ def _check(specs: tuple[Mixture, ...], folds: int) -> None:
             raise SpecError(
                 f"{spec!r} has other columns than {specs[0]!r}: their likelihoods are of different data and cannot be compared."
             )
-    if folds and folds < 2:
+    if not isinstance(folds, int) or folds < 0 or folds == 1:
         raise SpecError(f"folds={folds!r}: 0 (none) or at least 2.")
 
 
@@ -228,15 +231,51 @@ def _log_certainty(found: EMFit, rows: Rows) -> float:
     return float(rows.weights @ np.log(R.max(axis=1)))
 
 
-def _held_out(spec: Mixture, rows: Rows, folds: int, starts: int, seed: int) -> float:
-    """Log density of every row under the fit to the other folds, summed with the rows' weights."""
-    rng = np.random.default_rng(seed)
-    fold = rng.permutation(np.resize(np.arange(folds), len(rows.values)))
+class _People(NamedTuple):
+    """The rows one by one, a row with a count as many times: which row each is, and the fold it belongs to."""
+
+    row: NDArray[np.intp]
+    fold: NDArray[np.intp]
+    folds: int
+
+
+def _every_row(spec: Mixture, data: Any, sample_weight: Any) -> Rows:
+    return read_rows(data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss)
+
+
+def _people(spec: Mixture, data: Any, sample_weight: Any, folds: int, rng: np.random.Generator) -> _People:
+    """One division into folds for all specifications."""
+    rows = _every_row(spec, data, sample_weight)
+    row = np.arange(len(rows.values))
+    if rows.weighting == "counts":
+        row = np.repeat(row, np.rint(rows.weights).astype(np.intp))
+    if folds > len(row):
+        raise SpecError(f"folds={folds!r}: there are {len(row)} rows only.")
+    return _People(row, rng.permutation(np.resize(np.arange(folds), len(row))), folds)
+
+
+def _held_out(spec: Mixture, data: Any, sample_weight: Any, people: _People, starts: int, seed: int) -> float:
+    """Log density of every person under the fit to the other folds, summed with fractional weights."""
+    rows = _every_row(spec, data, sample_weight)
+    weights = rows.weights if rows.weighting == "fractional" else np.ones(len(rows.values))
     total = 0.0
-    for j, each in enumerate(spawn_seeds(rng, folds)):
-        train = _quiet_fit(spec, rows.values[fold != j], starts=starts, rng=each, sample_weight=rows.weights[fold != j])
-        total += float(rows.weights[fold == j] @ train.score(rows.values[fold == j]))
+    for j, each in enumerate(spawn_seeds(np.random.default_rng(seed), people.folds)):
+        seen, new = people.row[people.fold != j], people.row[people.fold == j]
+        given = weights[seen] if rows.weighting == "fractional" else None
+        train = _whole_fit(spec, rows.values[seen], starts=starts, rng=each, sample_weight=given)
+        total += float(weights[new] @ train.score(rows.values[new]))
     return total
+
+
+def _whole_fit(*args: Any, **kwargs: Any) -> EMFit:
+    """A fit on the way to something else: one that the user cut off ends that too."""
+    try:
+        found = _quiet_fit(*args, **kwargs)
+    except InterruptedRunError:
+        raise KeyboardInterrupt from None
+    if found.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    return found
 
 
 # -- the bootstrap test -----------------------------------------------------------------------------------------------
@@ -301,6 +340,10 @@ def bootstrap_test(
     ------
     SpecError
         If the alternative has no more free parameters than the null.
+    DataError
+        If cells are missing.
+    FitError
+        If one of them has no sound maximum on the data, or nothing was done when the user interrupted.
 
     Examples
     --------
@@ -315,32 +358,42 @@ def bootstrap_test(
     Statistics 36, 318-324.
     """
     _check((null, alternative), 0)
+    if not isinstance(draws, int) or draws < 1:
+        raise SpecError(f"bootstrap_test(draws={draws!r}): an integer >= 1 is needed.")
     if count_parameters(alternative) <= count_parameters(null):
         raise SpecError(
             "bootstrap_test(null, alternative, data): the alternative must have more free parameters than the null."
         )
+    if null.rows(data).has_missing:
+        raise DataError(
+            "bootstrap_test: cells are missing, and simulated rows are complete. Drop the rows with missing cells."
+        )
     streams = spawn_seeds(as_generator(rng), draws + 1)
-    small, large = (fit(spec, data, starts=starts, rng=streams[0]) for spec in (null, alternative))
-    n = round(small.n_rows)
+    small, large = (_quiet_fit(spec, data, starts=starts, rng=streams[0]) for spec in (null, alternative))
+    for which, observed in (("null", small), ("alternative", large)):
+        if observed.status in (Status.NEARLY_SINGULAR, Status.INTERRUPTED):
+            raise FitError(
+                f"bootstrap_test: the fit of the {which} has no sound maximum to compare: {observed.status.value}"
+            )
     found: list[float] = []
     try:
         for done, stream in enumerate(streams[1:]):
             one, two = spawn_seeds(np.random.default_rng(stream), 2)
-            rows = simulate(small.resolved, small, n, rng=one, component=None)
+            rows = simulate(small.resolved, small, round(small.n_rows), rng=one, component=None)
             found.append(_simulated_ratio(null, alternative, rows, starts, two))
             if progress is not None:
                 progress(done + 1, draws)
     except KeyboardInterrupt:
         if not found:
-            raise FitError("Interrupted before the first draw of the bootstrap was done.") from None
+            raise InterruptedRunError("Interrupted before the first draw of the bootstrap was done.") from None
     return BootstrapTest(small, large, _ratio(small, large), np.array(found))
 
 
 def _simulated_ratio(null: Mixture, alternative: Mixture, rows: Any, starts: int, seed: int) -> float:
     """The statistic on rows of the null; 0 where the alternative has no sound maximum, because then nothing sound lies above the null."""
-    small = _quiet_fit(null, rows, starts=starts, rng=seed)
     try:
-        large = _quiet_fit(alternative, rows, starts=starts, rng=seed)
+        small = _whole_fit(null, rows, starts=starts, rng=seed)
+        large = _whole_fit(alternative, rows, starts=starts, rng=seed)
     except FitError:
         return 0.0
     return 0.0 if large.status is Status.NEARLY_SINGULAR else max(0.0, _ratio(small, large))

@@ -16,7 +16,7 @@ from .errors import DataError, SpecError, UnsupportedError
 from .families.base import Array, Family, Layout, Product
 from .partition import principal_partition
 from .priors import Dirichlet, Prior
-from .slots import Fixed, Free, Slot, inner_slot, parse_slot
+from .slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
 
 __all__ = ["Group", "Mixture", "free_dim"]
 
@@ -131,6 +131,11 @@ class Mixture:
                         "name='size')."
                     )
                 seen.add(public)
+            _check_shared(group)
+        named = [group.family.block_name for group in self.groups]
+        for name in named:
+            if named.count(name) > 1:
+                raise SpecError(f"Two different blocks are called {name!r}. Give each a name of its own: name='other'.")
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -294,7 +299,10 @@ class Mixture:
             )
         if self.is_resolved:
             return self
-        few = rows.thinned(RESOLVED_ON)
+        whole = any(group.family.resolves_on_all_rows for group in self.groups)
+        few = rows if whole else rows.thinned(RESOLVED_ON)
+        if few.has_missing and np.isnan(few.values).all(axis=0).any():
+            few = rows
         try:
             return self._resolve_on(few)
         except DataError:  # these rows do not tell the columns apart
@@ -433,6 +441,22 @@ def _parse_weights(weights: Any, n_components: int) -> Slot:
             f"Mixture: weights cannot be {slot!r}; legal are None, Dirichlet(...), 'equal' or fixed numbers."
         )
     return slot
+
+
+def _check_shared(group: Group) -> None:
+    """What components share is one value: their slots, and a joint prior on it, must say the same."""
+    for name in group.names:
+        first: dict[str | None, tuple[int, Family]] = {}
+        for component, block in zip(group.components, group.blocks, strict=True):
+            slot = block.slots[name]
+            if not isinstance(slot, Shared):
+                continue
+            k, other = first.setdefault(slot.group, (component, block))
+            if slot != other.slots[name] or block.prior != other.prior:
+                raise SpecError(
+                    f"Components {k} and {component} share {name}, but say different things of it: {other!r} and {block!r}. "
+                    "Write the same slot and the same prior, or give them different groups: Shared(group='a')."
+                )
 
 
 def _check_columns(products: tuple[Product, ...]) -> None:

@@ -107,7 +107,12 @@ def _number(cell: Any, what: str, row: int, index: NDArray[Any] | None) -> float
     if _is_missing(cell):
         return np.nan
     if isinstance(cell, (Real, Decimal, np.bool_)):
-        return float(cell)
+        try:
+            return float(cell)
+        except OverflowError:
+            raise DataError(
+                f"{what} holds a number too large for float64 in {row_label(row, index)}. Rescale the column."
+            ) from None
     where = row_label(row, index)
     if not isinstance(cell, str):
         raise DataError(

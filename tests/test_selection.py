@@ -1,5 +1,7 @@
 """Choosing K and structure: the published choice, criteria by their definitions, and what happens when fits fail."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -115,3 +117,63 @@ def test_the_bootstrap_can_be_interrupted(old_faithful):
     found = mx.bootstrap_test(one, two, old_faithful, draws=50, starts=3, rng=1, progress=interrupt)
     assert len(found.draws) == 2
     assert found.p_value == pytest.approx(1 / 3)
+
+
+def test_held_out_density_counts_people_and_uses_one_division_for_all():
+    patterns = {"a": [0.0, 1.0, 0.0, 1.0], "b": [0.0, 0.0, 1.0, 1.0], "n": [40, 10, 10, 40]}
+    people = {name: np.repeat(patterns[name], patterns["n"]) for name in ("a", "b")}
+    one = mx.Mixture(mx.Bernoulli("a", "b"), n_components=1)
+    a = mx.select([one, one], patterns, sample_weight="n", folds=5, rng=1, starts=3)
+    b = mx.select([one], people, folds=5, rng=1, starts=3)
+    assert a.table["held_out"].iloc[0] == a.table["held_out"].iloc[1]
+    assert a.table["held_out"].iloc[0] == pytest.approx(b.table["held_out"].iloc[0], abs=2.0)
+    with pytest.raises(mx.SpecError, match="there are 100 rows only"):
+        mx.select([one], people, folds=101)
+
+
+def test_a_specification_that_is_not_supported_keeps_its_row(old_faithful):
+    specs = [
+        mx.Mixture(mx.Gaussian("waiting"), n_components=1),
+        mx.Mixture(mx.Gaussian("waiting", mean=mx.Shared()), n_components=2),
+    ]
+    found = mx.select(specs, old_faithful, rng=1, starts=3)
+    assert found.fits[0] is not None
+    assert "not supported yet" in found.table["status"].iloc[1]
+
+
+def test_the_bootstrap_refuses_what_it_cannot_compare():
+    one, two = (mx.Mixture(mx.Bernoulli("a", "b", "c"), n_components=k) for k in (1, 2))
+    x = (np.random.default_rng(1).random((60, 3)) < 0.5).astype(float)
+    x[0, 0] = np.nan
+    with pytest.raises(mx.DataError, match="cells are missing"):
+        mx.bootstrap_test(one, two, x)
+
+
+def test_the_bootstrap_refuses_a_fit_without_a_sound_maximum(old_faithful, monkeypatch):
+    from mixtures import selection as module
+
+    fit = module._quiet_fit
+    monkeypatch.setattr(module, "_quiet_fit", lambda *a, **k: replace(fit(*a, **k), status=mx.Status.NEARLY_SINGULAR))
+    one, two = (mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2))
+    with pytest.raises(mx.FitError, match="the fit of the null has no sound maximum"):
+        mx.bootstrap_test(one, two, old_faithful, starts=2, rng=1)
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_ctrl_c_inside_a_fit_ends_the_comparison_and_keeps_what_is_done(old_faithful, monkeypatch, folds):
+    from mixtures.em import run
+
+    climb, calls = run.climb, []
+
+    def interrupt(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return climb(*args, **kwargs)
+
+    monkeypatch.setattr(run, "climb", interrupt)
+    specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3, 4, 5)]
+    found = mx.select(specs, old_faithful, rng=1, starts=5, folds=folds)
+    assert found.fits[0] is not None
+    assert found.fits[4] is None
+    assert "interrupted" in found.table["status"].iloc[4]

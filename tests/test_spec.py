@@ -357,3 +357,27 @@ def test_a_column_is_measured_in_all_components_or_counted_in_all():
         SpecError, match=r"Column 'x' is measured in component 0 \(Gaussian\) and counted in component 1"
     ):
         Mixture([Gaussian("x"), Bernoulli("x")])
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [Bernoulli("a", probability=Shared(0.5)), Bernoulli("a", probability=Shared())],
+        [Bernoulli("a", probability=Shared(Beta(1, 1))), Bernoulli("a", probability=Shared(Beta(5, 5)))],
+        [Gaussian("x", covariance=Shared(), prior=NormalInverseWishart(nu=nu)) for nu in (5, 500)],
+    ],
+    ids=["fixed and free", "priors", "joint priors"],
+)
+def test_components_that_share_a_value_say_the_same_of_it(blocks):
+    with pytest.raises(SpecError, match=r"Components 0 and 1 share .*but say different things"):
+        Mixture(blocks)
+    renamed = [
+        block.replace(**{n: Shared(s.inner, f"g{i}") for n, s in block.slots.items() if isinstance(s, Shared)})
+        for i, block in enumerate(blocks)
+    ]
+    assert len(Mixture(renamed).exchangeable) == 2
+
+
+def test_blocks_of_different_kinds_have_names_of_their_own():
+    with pytest.raises(SpecError, match="Two different blocks are called 'u'"):
+        Mixture(Gaussian("x", name="u") * Bernoulli("flag", name="u"), 2)

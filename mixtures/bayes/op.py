@@ -143,8 +143,9 @@ class RowMixture(Op):
 
     def _passes(self, x: Array, v: Array, n_components: int) -> kernels.Passes | None:
         """Kernels for these rows, kept while the rows are the same and cannot change; None where NumPy's formulas are faster."""
-        if self.bound is not None and self.bound.values is x and self.bound.v is v:
-            return self.bound
+        bound = self.bound
+        if bound is not None and bound.values is x and bound.v is v:
+            return bound
         blocks = [
             kernels.Block(
                 part.family,
@@ -159,7 +160,7 @@ class RowMixture(Op):
         if not kernels.pays(kernels.work(blocks, len(x), n_components), SWITCH):
             return None
         passes = kernels.Passes(x, v, blocks, n_components, threads=1)  # chains run side by side
-        self.bound = None if x.flags.writeable or v.flags.writeable else passes
+        self.bound = passes if _unchanging(x) and _unchanging(v) else None
         return passes
 
     def _evaluate(self, x: Array, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
@@ -197,6 +198,11 @@ class RowMixture(Op):
             score = part.family.score(part.family.statistics_after(work, z, own, theta), theta)
             scores += [score[name] for name in part.names]
         return _weighted(v, value), scores
+
+
+def _unchanging(array: Array) -> bool:
+    """Whether nobody can write to the array: it is read-only and no view of another."""
+    return not array.flags.writeable and array.base is None
 
 
 def _weight_scores(mass: Array, weights: Array) -> Array:

@@ -16,7 +16,7 @@ import pymc as pm
 
 from ..em.program import Program
 from ..em.status import Status
-from ..errors import InterruptedSamplingError, SpecError
+from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture
@@ -104,6 +104,8 @@ def sample(
     Hoffman & Gelman (2014), The No-U-Turn sampler, Journal of Machine Learning Research 15, 1593-1623.
     """
     _check(draws=draws, tune=tune, chains=chains, cores=cores)
+    if not (isinstance(target_accept, float) and 0 < target_accept < 1):
+        raise SpecError(f"sample(target_accept={target_accept!r}): a number between 0 and 1 is needed.")
     if nuts_sampler not in SAMPLERS:
         raise SpecError(f"nuts_sampler={nuts_sampler!r}: legal are 'pymc' and 'nutpie'.")
     seed_fit, seed_starts, seed_chains = spawn_seeds(as_generator(rng), 3)
@@ -121,9 +123,11 @@ def sample(
         starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
         with _quiet(not show):
             model = compile_pymc(resolved, rows)
+            if not model.free_RVs:
+                raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
             trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
     except KeyboardInterrupt:
-        raise InterruptedSamplingError(INTERRUPTED) from None
+        raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
     cut = posterior.sizes["draw"] < draws or posterior.sizes["chain"] < chains
     kinds = ["pool" if pooled else starts[int(chain)].kind for chain in posterior["chain"].values]

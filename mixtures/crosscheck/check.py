@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..bayes import stack
 from ..bayes.sample import sample
 from ..bayes.specifications import resolved_of
 from ..data import Rows
 from ..em.program import Program
 from ..em.status import Status
-from ..errors import InterruptedSamplingError, SpecError
+from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, adopt, given_fit, reordered
 from ..results import fit as fit_em
 from ..rng import RNGLike, as_generator, spawn_seeds
@@ -118,6 +119,7 @@ def cross_check(
     cores: int | None = None,
     starts: int = 50,
     nuts_sampler: str = "pymc",
+    target_accept: float = 0.9,
     progress: Progress | None = None,
 ) -> CrossCheck:
     """Fit by EM, sample by PyMC, and say whether the two agree, why not, and what to run next.
@@ -136,7 +138,7 @@ def cross_check(
         Seed or generator: one seed reproduces starts and chains.
     sample_weight
         Counts or weights of rows (n,), or the name of a column.
-    draws, tune, chains, cores, nuts_sampler
+    draws, tune, chains, cores, nuts_sampler, target_accept
         As for `sample`.
     starts
         As for `fit`.
@@ -191,12 +193,13 @@ def cross_check(
                 cores=cores,
                 rng=seed_sample,
                 nuts_sampler=nuts_sampler,
+                target_accept=target_accept,
                 pivot=pivot,
                 progress=None if progress is None else False,
             )
-        except InterruptedSamplingError:
+        except InterruptedRunError:
             return _cut_off(spec, resolved, rows, mle, map_, "sampling")
-    other = _checked_specification(posterior, resolved)
+    other = _checked_specification(posterior, resolved, rows)
     found = Draws.of(posterior, resolved)
     evidence = Evidence(spec, resolved, rows, mle, map_, found, other, np.random.default_rng(seed_checks))
     say("checks", 0, len(ALL))
@@ -283,8 +286,17 @@ def _aligned(mle: Estimate, map_: Estimate | None) -> Estimate:
     return replace(mle, fit=reordered(mle.fit, mle.program, order))
 
 
-def _checked_specification(posterior: Any, resolved: Mixture) -> Mixture:
-    """The resolved specification that the draws carry; it may differ in priors (the density identity names that), not in the model."""
+def _checked_specification(posterior: Any, resolved: Mixture, rows: Rows) -> Mixture:
+    """The resolved specification that the draws carry; it may differ in priors (the density identity names that), not in model or rows."""
+    if stack.has_group(posterior, "constant_data"):
+        held = stack.group(posterior, "constant_data")
+        if {"data", "row_weight"} <= set(held.data_vars):
+            seen, weights = held["data"].values, held["row_weight"].values
+            if not (np.array_equal(seen, rows.filled) and np.array_equal(weights, rows.weights)):
+                raise SpecError(
+                    f"posterior= was drawn from other rows ({len(seen)} distinct ones of total weight {weights.sum():g}) than are given "
+                    f"({len(rows.values)} of total weight {rows.total:g}). Pass the same data and sample_weight."
+                )
     other = resolved_of(posterior) or resolved
     if other != resolved and other.without_priors() != resolved.without_priors():
         raise SpecError(

@@ -69,12 +69,25 @@ class Parameters(Mapping[str, Array]):
                     f"{np.array2string(value[k], precision=6)}."
                 )
             for k, one in enumerate(value[None] if name == "weights" else value):
-                problem = "must not be NaN" if np.any(np.isnan(one)) else parameter.domain.problem(one)
+                problem = "must not be NaN" if np.any(np.isnan(one)) else parameter.domain.estimate_problem(one)
                 if problem:
                     where = "" if name == "weights" else f" of component {k}"
                     raise SpecError(f"Parameter {name!r}{where} {problem}; found {np.array2string(one, precision=6)}.")
             value.setflags(write=False)
             self._values[name] = value
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        for group in self.specification.groups:
+            for name, layout in group.layout.items():
+                value = self._values[group.names[name]]
+                off = np.flatnonzero(np.any((value != value[layout.groups]).reshape(len(value), -1), axis=1))
+                if off.size:
+                    k, other = (group.components[j] for j in (off[0], layout.groups[off[0]]))
+                    raise SpecError(
+                        f"Parameter {group.names[name]!r} is shared by components {other} and {k}, but their values differ: "
+                        f"{np.array2string(value[layout.groups[off[0]]], precision=6)} and {np.array2string(value[off[0]], precision=6)}."
+                    )
 
     @classmethod
     def of(cls, spec: Mixture, p: Params) -> Parameters:

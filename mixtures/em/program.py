@@ -490,28 +490,35 @@ def _units(group: Group, rows: Rows) -> _Units:
 def _alike(groups: Sequence[Group], units: Sequence[_Units]) -> list[_Units]:
     """The units with one scale per column, because densities of components can be compared in the same units only.
 
-    Groups that would scale a column differently get one scale for all their columns, 1 if one of them takes values as they are.
+    Groups that would scale a column differently, and those tied to them by other columns, get one scale for all their columns: 1
+    if one of them takes values as they are. Groups that do well in any units take the others'.
     """
     found = list(units)
+    asking = [i for i, group in enumerate(groups) if not group.family.any_units]
+    tied = {i: {i} for i in asking}  # sets of groups that must have one scale; they only ever grow
     while True:
-        scales: dict[int, set[float]] = {}
-        for group, own in zip(groups, found, strict=True):
-            for column, scale in zip(group.columns, own.scale, strict=True):
-                scales.setdefault(column, set()).add(float(scale))
-        torn = {column for column, each in scales.items() if len(each) > 1}
-        if not torn:
-            return found
-        touched = [bool(torn & set(group.columns)) for group in groups]
-        involved = [own for own, one in zip(found, touched, strict=True) if one]
+        scales: dict[int, dict[float, int]] = {}
+        for i in asking:
+            for column, scale in zip(groups[i].columns, found[i].scale, strict=True):
+                scales.setdefault(column, {}).setdefault(float(scale), i)
+        torn = next((list(each.values()) for each in scales.values() if len(each) > 1), None)
+        if torn is None:
+            break
+        members = set().union(*(tied[i] for i in torn))
         common = np.ones(1)
-        if not any(np.all(own.scale == 1.0) and np.all(own.center == 0.0) for own in involved):
-            common = power_of_two(np.exp(np.log(np.concatenate([own.scale for own in involved])).mean(keepdims=True)))
-        found = [
-            own._replace(scale=np.repeat(common, len(own.scale)), spread=own.spread * own.scale / common)
-            if one
-            else own
-            for own, one in zip(found, touched, strict=True)
-        ]
+        if not any(np.all(units[i].scale == 1.0) and np.all(units[i].center == 0.0) for i in members):
+            logs = np.log(np.concatenate([units[i].scale for i in sorted(members)]))
+            common = power_of_two(np.exp(logs.mean(keepdims=True)))
+        for i in members:
+            tied[i] = members
+            whole = units[i].scale * units[i].spread
+            found[i] = units[i]._replace(scale=np.repeat(common, len(whole)), spread=whole / common)
+    chosen = {column: next(iter(each)) for column, each in scales.items()}
+    for i, group in enumerate(groups):
+        if group.family.any_units:
+            scale = np.array([chosen.get(column, 1.0) for column in group.columns])
+            found[i] = units[i]._replace(scale=scale, spread=np.ones_like(scale))
+    return found
 
 
 def _compile_group(group: Group, rows: Rows, units: _Units) -> CompiledGroup:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from ..data import Rows
-from ..errors import FitError
+from ..errors import InterruptedRunError
 from ..families.base import Array, DegenerateComponentError
 from ..kernels.threads import one_blas_thread
 from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
@@ -371,7 +371,7 @@ def search(
     if found.interrupted:
         _add_best(found, (run for run in runs if run is not None), threshold)
     if not found.optima:
-        raise FitError("Interrupted before the first start was made: there is no estimate to return.")
+        raise InterruptedRunError("Interrupted before the first start was made: there is no estimate to return.")
     if stage is not program:
         found.optima = _best_on_all_rows(found.optima, program)
     found.optima = sorted_optima(found.optima)

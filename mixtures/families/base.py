@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domains import Parameter, check_fixed
+from ..domains import Covariance, Parameter, check_fixed
 from ..errors import DataError, FitError, SpecError, nearest
 from ..priors import Numbers, Prior, default_prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
@@ -51,8 +51,11 @@ class Layout(NamedTuple):
 
     def pooled(self, value: Array) -> Array:
         """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
-        sharing = (self.groups[:, None] == self.groups[None, :]).astype(np.float64)
-        return (sharing @ value.reshape(len(value), -1)).reshape(value.shape)
+        if np.array_equal(self.groups, np.arange(len(self.groups))):
+            return value
+        total = np.zeros_like(value)
+        np.add.at(total, self.groups, value)
+        return total[self.groups]
 
     def filled(self, best: Array) -> Array:
         """Estimates (J, *shape) with fixed entries put in their place."""
@@ -96,6 +99,10 @@ class Family:
     """Whether values are counted, not measured: components of one column are all of one kind."""
     separable: ClassVar[bool] = False
     """Columns are independent given the component."""
+    any_units: ClassVar[bool] = False
+    """Whether columns may be rescaled as other families that share them need it."""
+    resolves_on_all_rows: ClassVar[bool] = False
+    """Whether open numbers depend on every row, as extremes do, and not on a large sample of them."""
     skips_missing: ClassVar[bool] = False
     """Whether the NumPy formulas leave out missing cells (NaN) by themselves; other separable families are called piece by piece."""
     allowed_values: ClassVar[str] = "real numbers"
@@ -164,7 +171,9 @@ class Family:
             if isinstance(slot, Fixed):
                 value = self._fixed_array(parameter, slot, where)
                 check_fixed(parameter, value, where)
-                self.slots[parameter.name] = _with_inner(self.slots[parameter.name], _shortest(value))
+                self.slots[parameter.name] = _with_inner(
+                    self.slots[parameter.name], _shortest(value, isinstance(parameter.domain, Covariance))
+                )
         shapes = {parameter.name: parameter.shape(len(self.columns)) for parameter in self.parameters}
         for _, prior, names in self.prior_terms():
             prior.fit_shape(shapes[names[0]], f"{family}({', '.join(map(repr, self.columns))})")
@@ -175,7 +184,7 @@ class Family:
             value = slot.array
         except ValueError:
             raise SpecError(f"{where}: {parameter.name}={slot!r} is ragged; shape {shape} is needed.") from None
-        if value.ndim == 0 and len(shape) == 2:
+        if value.ndim == 0 and isinstance(parameter.domain, Covariance):
             return np.where(np.eye(shape[0]) > 0, value, 0.0)
         if value.ndim == 0:
             return np.full(shape, float(value))
@@ -387,10 +396,10 @@ def _with_inner(slot: Slot, inner: Fixed | Prior) -> Slot:
     return Shared(inner, slot.group) if isinstance(slot, Shared) else inner
 
 
-def _shortest(value: Array) -> Fixed:
+def _shortest(value: Array, matrix: bool) -> Fixed:
     """The stored form of a value, NaN where free: one number for equal entries or a multiple of the identity."""
     first = value.flat[0]
-    plain = np.full(value.shape, first) if value.ndim < 2 else first * np.eye(len(value))
+    plain = first * np.eye(len(value)) if matrix else np.full(value.shape, first)
     if np.array_equal(value, plain):
         return Fixed(float(first))
     return Fixed(_with_free(value.tolist()))

@@ -30,7 +30,7 @@ def observed_cells(family: Family, x: Array) -> Family:
     alike: dict[bytes, list[int]] = {}
     for j in range(x.shape[1]):
         alike.setdefault(missing[:, j].tobytes(), []).append(j)
-    fills = tuple(float(x[~missing[:, j], j][0]) for j in range(x.shape[1]))
+    fills = tuple(_legal(family, x[~missing[:, j], j]) for j in range(x.shape[1]))
     kind = _ObservedCells if family.skips_missing else _ObservedPieces
     return cast(Family, kind(family, tuple(tuple(columns) for columns in alike.values()), fills))
 
@@ -152,6 +152,13 @@ class _ObservedPieces(_ObservedCells):
             for name, value in part.items():
                 found[name][:, columns] = value
         return found
+
+
+def _legal(family: Family, observed: Array) -> float:
+    """A value that the family can give a density to: an observed one, if there is any."""
+    tried = [*observed[:1], 0.0, 1.0, 0.5]
+    legal = (value for value in tried if family.allowed(np.full((1, len(family.columns)), value)).all())
+    return float(next(legal, tried[0]))
 
 
 def _part(family: Family, theta: Theta, columns: tuple[int, ...]) -> Theta:

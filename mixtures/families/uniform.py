@@ -48,6 +48,8 @@ class Uniform(Family):
     parameters = (Parameter("low", Known()), Parameter("high", Known()))
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"low": (-1.0,), "high": (2.5,)}
     separable: ClassVar[bool] = True
+    any_units: ClassVar[bool] = True
+    resolves_on_all_rows: ClassVar[bool] = True
 
     def _check_slots(self) -> None:
         super()._check_slots()

@@ -25,6 +25,7 @@ PER_ROW = 3
 PER_COLUMN = 46
 """Rows of the forest before it takes a second column."""
 STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # names of columns may hold a dollar sign
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
@@ -183,7 +184,7 @@ def _by_rows(components: list[Any], marks: list[Any], blank: Any) -> tuple[list[
     """Handles for a legend that Matplotlib fills column by column, and its columns: a short one is one row."""
     if len(components) + len(marks) <= 7:
         return components + marks, len(components) + len(marks)
-    columns = max(len(marks), min(len(components), 8))
+    columns = max(len(marks), min(len(components), 5))
     padded = [row + [blank] * (-len(row) % columns) for row in (components, marks)]
     grid = padded[0] + padded[1]
     return [grid[i] for j in range(columns) for i in range(j, len(grid), columns)], columns

@@ -65,7 +65,7 @@ def m_step_leaves_an_empty_component_legal(case: Case) -> None:
 def _legal(case: Case, theta: Theta) -> None:
     for q in case.parameters:
         for j, one in enumerate(theta[q.name]):
-            problem = "must not be NaN" if np.any(np.isnan(one)) else q.domain.problem(one)
+            problem = "must not be NaN" if np.any(np.isnan(one)) else q.domain.estimate_problem(one)
             assert problem is None, f"{q.name} of component {j} {problem}: {one}"
 
 

@@ -112,3 +112,15 @@ def test_draws_of_another_model_are_refused(old_faithful, agreeing):
             posterior=agreeing.posterior,
             rng=1,
         )
+
+
+def test_draws_of_other_rows_are_refused(old_faithful, agreeing):
+    spec = agreeing.specification
+    with pytest.raises(mx.SpecError, match="posterior= was drawn from other rows"):
+        mx.cross_check(spec, old_faithful, posterior=agreeing.posterior, sample_weight=np.full(272, 2), rng=1)
+
+
+def test_a_mixture_without_anything_to_estimate_is_not_sampled():
+    spec = mx.Mixture([mx.Gaussian("x", mean=m, covariance=1.0) for m in (0.0, 6.0)], weights="equal")
+    with pytest.raises(mx.SpecError, match="every parameter is fixed"):
+        mx.sample(spec, {"x": np.r_[0.0, 1.0, 6.0]}, draws=5, tune=5)

@@ -256,3 +256,10 @@ def test_the_pass_limit_is_an_honest_status():
     assert not found.converged
     assert "more passes" in found.summary()
     assert set(found.starts.kind) == {"unfinished"}
+
+
+def test_numbers_whose_squares_overflow_are_named():
+    with pytest.raises(mx.DataError, match=r"Column 'x', row 2: 1e\+300 is too large"):
+        mx.fit(gaussian(2, "x"), {"x": [0.0, 1.0, 1e300, 2.0]})
+    with pytest.raises(mx.DataError, match="too large for float64"):
+        mx.fit(gaussian(2, "x"), {"x": [10**400, 1, 2, 3]})

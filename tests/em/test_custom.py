@@ -121,3 +121,44 @@ def test_a_known_null_component_is_found_with_its_share():
     np.testing.assert_allclose(fit.point["weights"], [0.9, 0.1], atol=0.03)
     np.testing.assert_array_equal(fit.point["mean"][0], [0.0])
     assert fit.point["mean"][1, 0] == pytest.approx(2.5, abs=0.4)
+
+
+def test_scales_of_many_blocks_that_share_columns_are_settled():
+    """Four groups whose columns overlap in a ring: every column has one scale, and the search for it ends."""
+    rng = np.random.default_rng(1)
+    names, sds = ["x", "b1", "b2", "y", "d1", "d2"], [2, 2, 2, 1, 1, 1]
+    data = {name: sd * rng.normal(size=80) + 4 * (np.arange(80) % 2) for name, sd in zip(names, sds, strict=True)}
+    g = mx.Gaussian
+    first = g("x", "y", structure="spherical", name="A") * g("b1", "b2", "d1", "d2", structure="diagonal", name="R")
+    second = g("x", "b1", "b2", structure="spherical", name="B") * g("y", "d1", "d2", structure="spherical", name="D")
+    assert mx.fit(mx.Mixture([first, second]), data, rng=1, starts=3).converged
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
+def test_units_do_not_matter_beside_a_noise_component(unit):
+    rng = np.random.default_rng(3)
+    x = np.r_[rng.normal(0, 1, 150), rng.normal(8, 1, 150), rng.uniform(-20, 30, 40)]
+    spec = mx.Mixture([mx.Gaussian("x"), mx.Gaussian("x"), mx.Uniform("x")])
+    a, b = mx.fit(spec, {"x": x}, rng=1), mx.fit(spec, {"x": unit * x}, rng=1)
+    assert a.status is b.status
+    assert a.log_likelihood == pytest.approx(b.log_likelihood + len(x) * np.log(unit), abs=1e-6)
+    np.testing.assert_allclose(a.point["weights"], b.point["weights"], atol=1e-8)
+
+
+def test_a_rate_of_zero_can_be_used_like_any_estimate():
+    data = {"a": np.zeros(30), "b": np.r_[np.zeros(15), np.arange(15.0)]}
+    spec = mx.Mixture(mx.Poisson("a", "b"), n_components=2)
+    fit = mx.fit(spec, data, rng=1)
+    assert fit.point["rate"][0, 0] == 0.0
+    assert mx.simulate(spec, fit, 50, rng=1)["a"].eq(0).all()
+    assert mx.fit(spec, data, starts=[fit.point]).log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-9)
+
+
+def test_shared_values_that_differ_are_refused_as_parameters(old_faithful):
+    spec = mx.Mixture(mx.Gaussian("waiting", covariance=mx.Shared()), n_components=2)
+    em = mx.compile_em(spec, old_faithful)
+    with pytest.raises(mx.SpecError, match="shared by components 0 and 1, but their values differ"):
+        em.parameters({"weights": [0.5, 0.5], "mean": [[55.0], [80.0]], "covariance": [[[30.0]], [[31.0]]]})
+    known = mx.compile_em(mx.Mixture([mx.Gaussian("waiting", mean=55.0), mx.Gaussian("waiting")]), old_faithful)
+    with pytest.raises(mx.SpecError, match="'mean' of component 0 is fixed at"):
+        known.parameters({"weights": [0.5, 0.5], "mean": [[54.0], [80.0]], "covariance": [[[30.0]], [[31.0]]]})

@@ -87,3 +87,33 @@ def test_kernels_leave_blocks_with_missing_cells_to_the_formulas(votes, two_bloc
     monkeypatch.setenv("MIXTURES_KERNELS", "always")
     fit = mx.fit(mx.Mixture(mx.Bernoulli(*VOTES), n_components=2), votes, rng=1, starts=3)
     assert fit.log_likelihood == pytest.approx(two_blocs.log_likelihood, abs=1e-8)
+
+
+def test_new_rows_may_miss_a_column_altogether(two_blocs, votes):
+    one = votes[VOTES].head(1).copy()
+    one.loc[:, VOTES[0]] = np.nan
+    assert np.isfinite(two_blocs.score(one)).all()
+    assert two_blocs.responsibilities(one).shape == (1, 2)
+
+
+def test_a_column_that_a_subsample_never_shows_is_fitted_from_all_rows():
+    rng = np.random.default_rng(1)
+    data = {"a": rng.exponential(size=30_000), "b": np.full(30_000, np.nan)}
+    data["b"][[3, 77]] = [1.0, 2.0]
+    fit = mx.fit(mx.Mixture(mx.Exponential("a", "b"), n_components=2), data, starts=2, rng=1)
+    assert np.isfinite(fit.log_likelihood)
+
+
+def test_missing_cells_of_a_family_that_knows_nothing_of_them():
+    rng = np.random.default_rng(4)
+    z = rng.integers(2, size=400)
+    x = rng.poisson(np.where(z, 8.0, 1.0)[:, None], size=(400, 3)).astype(float)
+    x[rng.random((400, 3)) < 0.2] = np.nan
+    data = {f"c{j}": x[:, j] for j in range(3)}
+    fit = mx.fit(mx.Mixture(mx.Poisson("c0", "c1", "c2"), n_components=2), data, rng=1)
+    each = np.where(np.isnan(x)[:, None], 0.0, stats.poisson.logpmf(np.nan_to_num(x)[:, None], fit.point["rate"])).sum(
+        axis=2
+    )
+    expected = np.logaddexp.reduce(np.log(fit.point["weights"]) + each, axis=1).sum()
+    assert fit.log_likelihood == pytest.approx(expected, abs=1e-8)
+    np.testing.assert_allclose(fit.point["rate"], [[1.0] * 3, [8.0] * 3], rtol=0.25)
