@@ -11,6 +11,7 @@ from mixtures.bayes import stack
 from mixtures.bayes.compile import free_values
 from mixtures.bayes.reference import Reference
 from mixtures.data import Rows
+from mixtures.em.coordinates import Coordinates, newton_decrement
 from mixtures.em.program import Params, Program
 
 
@@ -56,6 +57,21 @@ class Bound:
         standard = self.program.to_standard(p)
         log_likelihood = self.program.v @ self.program.row_log_likelihood(standard)
         return float(log_likelihood + self.program.log_prior_data_units(standard))
+
+
+def stationary_by_pymc(case: Bound, p: Params) -> float:
+    """lambda at p (data units), in standard errors, from the gradient of PyMC's own distributions."""
+    found, standard = case.reference.evaluate(p), case.program.to_standard(p)
+    weights, thetas = (_add(a, b) for a, b in zip(found.likelihood_gradient, found.prior_gradient, strict=True))
+    coordinates = Coordinates(case.program, standard)
+    gradient = coordinates.pull(standard, weights, case.program.gradient_to_standard(thetas))
+    return newton_decrement(gradient, coordinates.information(standard))[0]
+
+
+def _add(a, b):
+    if isinstance(a, np.ndarray):
+        return a + b
+    return [{name: one[name] + other[name] for name in one} for one, other in zip(a, b, strict=True)]
 
 
 def value_point(model: pm.Model, program: Program, p: Params) -> dict:
