@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
-from .families import Bernoulli, Binomial, Categorical, Exponential, Family, Gaussian, Poisson, Product, Uniform
+from .families import Bernoulli, Binomial, Categorical, Exponential, Family, Gaussian, Labels, Poisson, Product, Uniform
 from .priors import Beta, Dirichlet, FraleyRaftery, Gamma, NormalInverseWishart
 from .slots import Free, Shared
 from .spec import Mixture
@@ -48,6 +48,7 @@ __all__ = [
     "Free",
     "Gamma",
     "Gaussian",
+    "Labels",
     "Mixture",
     "MixtureError",
     "MixtureWarning",

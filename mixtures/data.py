@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -228,6 +228,7 @@ def read_rows(
     merge: bool = True,
     may_miss: Mapping[str, str] | None = None,
     keep_empty: bool = False,
+    may_lack: Collection[str] = (),
 ) -> Rows:
     """Read the named columns of a table as numbers, with a weight for each row.
 
@@ -249,6 +250,8 @@ def read_rows(
         For every column that may have missing cells an empty text, for the others why they may not.
     keep_empty
         Keep rows whose cells are all missing; they are dropped otherwise, as if their weight were zero.
+    may_lack
+        Columns that the table may do without: all their cells are missing then.
 
     Raises
     ------
@@ -264,6 +267,15 @@ def read_rows(
     """
     names = tuple(columns)
     table = open_table(data, names)
+    lacking = [name for name in names if name in may_lack and name not in table.names]
+    if lacking:
+        there = tuple(name for name in names if name not in lacking)
+        rows = read_rows(
+            data, there, sample_weight=sample_weight, merge=merge, may_miss=may_miss, keep_empty=keep_empty
+        )
+        place = [there.index(name) if name in there else -1 for name in names]
+        unknown = np.full((len(rows.values), 1), np.nan)
+        return replace(rows, columns=names, values=np.concatenate([rows.values, unknown], axis=1)[:, place])
     if not table.names:
         raise DataError("The data are empty: no columns and no rows. Pass a table with at least one row.")
     values = _matrix(table, names)

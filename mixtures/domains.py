@@ -165,6 +165,20 @@ class Known(Real):
 
 
 @dataclass(frozen=True)
+class Index(Known):
+    """Numbers that stand for something, such as a component: given, and the same in any units."""
+
+    def to_data(self, value: Array, center: Array, scale: Array) -> Array:
+        return value
+
+    def to_standard(self, value: Array, center: Array, scale: Array) -> Array:
+        return value
+
+    def gradient_to_standard(self, gradient: Array, scale: Array) -> Array:
+        return gradient
+
+
+@dataclass(frozen=True)
 class Positive(Domain):
     """Numbers above zero, free on the log scale."""
 

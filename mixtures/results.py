@@ -118,7 +118,8 @@ class EMFit:
         return expand(program.row_log_likelihood(self.params))
 
     def _score_program(self, data: Any) -> tuple[Program, Callable[[Array], Array]]:
-        rows = read_rows(data, self.resolved.columns, may_miss=self.resolved.may_miss, keep_empty=True)
+        spec = self.resolved
+        rows = read_rows(data, spec.columns, may_miss=spec.may_miss, keep_empty=True, may_lack=spec.evidence_columns)
         self.resolved.check_rows(rows)
         inverse = rows.inverse
         return Program(self.resolved, rows, standardise=False), (

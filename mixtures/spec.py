@@ -145,6 +145,13 @@ class Mixture:
         return len(self.components)
 
     @cached_property
+    def template(self) -> Product | None:
+        """What all components are copies of; None where they differ."""
+        found = [Product(tuple(b.of_any_component(k) for b in p.blocks)) for k, p in enumerate(self.components)]
+        copies = _parse_components(found[0], self.n_components)
+        return found[0] if copies == self.components else None
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, in the order of the first component's blocks."""
         return tuple(column for block in self.components[0].blocks for column in block.columns)
@@ -232,8 +239,8 @@ class Mixture:
         return hash((self.components, self.weights))
 
     def __repr__(self) -> str:
-        if all(product == self.components[0] for product in self.components):
-            parts = [repr(self.components[0]), f"n_components={self.n_components}"]
+        if self.template is not None:
+            parts = [repr(self.template), f"n_components={self.n_components}"]
         else:
             parts = ["[" + ", ".join(map(repr, self.components)) + "]"]
         if isinstance(self.weights, Fixed):
@@ -260,11 +267,16 @@ class Mixture:
         return rows
 
     @cached_property
+    def evidence_columns(self) -> tuple[str, ...]:
+        """Columns that tell what is known of rows' components: rows to be scored may lack them."""
+        return tuple(column for group in self.groups if group.family.evidence for column in group.family.columns)
+
+    @cached_property
     def may_miss(self) -> Mapping[str, str]:
         """For every column, what it would take to leave cells missing; empty where they may be."""
         found = dict.fromkeys(self.columns, "")
         for group in self.groups:
-            if not group.family.separable:
+            if not (group.family.separable or group.family.reads_missing):
                 why = f"{type(group.family).__name__} cannot leave out cells yet"
                 found.update(dict.fromkeys(group.family.columns, why))
         return found
@@ -273,11 +285,30 @@ class Mixture:
         """Refuse rows outside a family's support, naming column and row."""
         for group in self.groups:
             columns = list(group.columns)
-            if all(
-                (group.family.allowed(own := block[:, columns]) | np.isnan(own)).all() for _, block in rows.blocks()
+            if (
+                all(
+                    (group.family.allowed(own := block[:, columns]) | np.isnan(own)).all() for _, block in rows.blocks()
+                )
+                and not group.family.evidence
             ):
                 continue
-            group.family.check(rows.filled[:, columns], rows.row_name)
+            reads = group.family.reads_missing
+            group.family.check((rows.values if reads else rows.filled)[:, columns], rows.row_name)
+            if group.family.evidence:
+                self._refuse_contradictions(group, rows)
+
+    def _refuse_contradictions(self, group: Group, rows: Rows) -> None:
+        """Refuse rows that no component may have, by what is known of them."""
+        known = {name: layout.fixed for name, layout in group.layout.items()}
+        for start, block in rows.blocks() if group.covers_all else ():
+            density = group.family.log_density(block[:, list(group.columns)], known)
+            nowhere = np.flatnonzero(~np.isfinite(density).any(axis=1))
+            if len(nowhere):
+                row, column = start + int(nowhere[0]), group.columns[0]
+                raise DataError(
+                    f"Column {self.columns[column]!r}, {rows.row_name(row)}: found {block[nowhere[0], column]:g}, a label of none of "
+                    f"the components, whose labels are {', '.join(f'{k:g}' for k in known['label'])}. Correct it, or leave it missing."
+                )
 
     def resolve(self, data: Any, *, sample_weight: Any = None) -> Mixture:
         """The specification with every default prior in plain numbers, in data units.
@@ -311,7 +342,8 @@ class Mixture:
             return self._resolve_on(rows)
 
     def _resolve_on(self, rows: Rows) -> Mixture:
-        partition = principal_partition(rows.values, rows.weights, self.n_components)
+        seen = sorted({column for group in self.groups if not group.family.evidence for column in group.columns})
+        partition = principal_partition(rows.values[:, seen], rows.weights, self.n_components)
 
         @cache
         def resolved(block: Family) -> Family:
@@ -412,7 +444,8 @@ def _parse_components(components: Any, n_components: int | None) -> tuple[Produc
                 f"Mixture: component {k} is {component!r}; a block such as Gaussian('x') or a product of blocks is "
                 "needed."
             )
-    return tuple(item if isinstance(item, Product) else Product((item,)) for item in components)
+    products = (item if isinstance(item, Product) else Product((item,)) for item in components)
+    return tuple(Product(tuple(b.of_component(k) for b in product.blocks)) for k, product in enumerate(products))
 
 
 def _parse_weights(weights: Any, n_components: int) -> Slot:

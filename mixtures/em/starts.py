@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,36 @@ class StartMaker:
     @classmethod
     def of(cls, program: Program) -> StartMaker:
         """For a program, from its rows."""
-        x, v = np.concatenate([group.x for group in program.groups], axis=1), program.v
+        x, v = np.concatenate([group.x for group in program.groups if not group.family.evidence], axis=1), program.v
         return cls(program, unit_variance(x, v))
 
     def make(self, kind: str, rng: np.random.Generator) -> Params:
         """Starting parameters of that kind: an M-step from (softened) responsibilities."""
         R = KINDS[kind](self, rng)
-        return self.program.from_responsibilities(R[:, rng.permutation(R.shape[1])])
+        R = R[:, rng.permutation(R.shape[1])]
+        return self.program.from_responsibilities(R if self.evidence is None else self._with_evidence(R, self.evidence))
+
+    @cached_property
+    def evidence(self) -> Array | None:
+        """How plausible each component is for each row (n, K) by what is known before any fit; None where nothing is."""
+        groups = [group for group in self.program.groups if group.family.evidence]
+        if not groups:
+            return None
+        total = np.zeros((len(self.z), self.count))
+        for group in groups:
+            known = {name: layout.fixed for name, layout in group.layout.items()}
+            total[:, group.components] += group.family.log_density(group.x, known)
+        return np.exp(total)
+
+    def _with_evidence(self, R: Array, plausible: Array) -> Array:
+        """Responsibilities with the columns given to the components that what is known speaks for, and that put in."""
+        from scipy.optimize import linear_sum_assignment
+
+        agreement = (R * self.program.v[:, None]).T @ plausible
+        _, columns = linear_sum_assignment(agreement.T, maximize=True)
+        joint = R[:, columns] * plausible
+        joint = np.where(joint.sum(axis=1, keepdims=True) > 0, joint, plausible)
+        return joint / np.maximum(joint.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
     @property
     def count(self) -> int:

@@ -6,7 +6,19 @@ from .binomial import Binomial
 from .categorical import Categorical
 from .exponential import Exponential
 from .gaussian import Gaussian
+from .labels import Labels
 from .poisson import Poisson
 from .uniform import Uniform
 
-__all__ = ["Bernoulli", "Binomial", "Categorical", "Exponential", "Family", "Gaussian", "Poisson", "Product", "Uniform"]
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Exponential",
+    "Family",
+    "Gaussian",
+    "Labels",
+    "Poisson",
+    "Product",
+    "Uniform",
+]

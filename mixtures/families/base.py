@@ -105,6 +105,10 @@ class Family:
     """Whether open numbers depend on every row, as extremes do, and not on a large sample of them."""
     skips_missing: ClassVar[bool] = False
     """Whether the NumPy formulas leave out missing cells (NaN) by themselves; other separable families are called piece by piece."""
+    reads_missing: ClassVar[bool] = False
+    """Whether missing cells (NaN) mean something to the formulas themselves."""
+    evidence: ClassVar[bool] = False
+    """Whether the block tells what is known of the rows' components, and no values: it has no part in partitions and pictures."""
     allowed_values: ClassVar[str] = "real numbers"
 
     columns: tuple[str, ...]
@@ -208,6 +212,14 @@ class Family:
         """A copy with other slots, options, prior or name."""
         now = {"name": self.name, "prior": self.prior, **self.option_values(), **self.slots}
         return type(self)(*self.columns, **{**now, **changes})
+
+    def of_component(self, component: int) -> Family:
+        """The block as the template's copy for that component."""
+        return self
+
+    def of_any_component(self, component: int) -> Family:
+        """The template whose copy for that component the block is."""
+        return self
 
     def kind(self) -> tuple[Any, ...]:
         """What components must have in common to form one array: family, columns, name and options."""

@@ -25,7 +25,7 @@ def observed_cells(family: Family, x: Array) -> Family:
     Little & Rubin (2019), Statistical Analysis with Missing Data, 3rd edition, section 6.2.
     """
     missing = np.isnan(x)
-    if not missing.any():
+    if not missing.any() or family.reads_missing:
         return family
     alike: dict[bytes, list[int]] = {}
     for j in range(x.shape[1]):

@@ -67,6 +67,8 @@ def scenes(
     named = [] if posterior is None else _some_draws(spec, posterior, point, draws)
     found = []
     for group in spec.groups:
+        if group.family.evidence:
+            continue
         own = list(group.components)
         theta = {name: np.asarray(point[public]) for name, public in group.names.items()}
         drawn = tuple(

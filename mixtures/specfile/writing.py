@@ -38,15 +38,15 @@ def to_dict(spec: Mixture) -> dict[str, Any]:
     {'schema': 1, 'n_components': 2, 'component': {'blocks': [{'family': 'Gaussian', 'columns': ['x']}]}}
     """
     found: dict[str, Any] = {"schema": SCHEMA}
-    alike = len(set(spec.components)) == 1
-    if alike:
+    alike = spec.template
+    if alike is not None:
         found["n_components"] = spec.n_components
     if spec.weights == Mixture(spec.components, weights="equal").weights:
         found["weights"] = "equal"
     elif not isinstance(spec.weights, Free):
         found["weights"] = _slot(spec.weights)
-    if alike:
-        return {**found, "component": _component(spec.components[0])}
+    if alike is not None:
+        return {**found, "component": _component(alike)}
     return {**found, "components": [_component(product) for product in spec.components]}
 
 

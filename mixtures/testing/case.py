@@ -64,7 +64,7 @@ class Case:
     @cached_property
     def layout(self) -> dict[str, Layout]:
         """How the two components hang together."""
-        return self.block.layout((self.block, self.block))
+        return self.block.layout((self.block.of_component(0), self.block.of_component(1)))
 
     def program(self, estimate: str, x: Array | None = None) -> Program:
         """The EM program of a mixture of two such components on the rows, with default priors."""
@@ -82,7 +82,7 @@ class Case:
 
 def legal_theta(block: Family, rng: np.random.Generator) -> Theta:
     """Random parameters of two components, made from the domains and the block's fixed and shared slots."""
-    layout = block.layout((block, block))
+    layout = block.layout((block.of_component(0), block.of_component(1)))
     theta = {}
     for q in block.parameters:
         shape = q.shape(len(block.columns))
@@ -118,7 +118,8 @@ def close(found: Array, expected: Array, what: str, tolerance: float = 1e-9) -> 
     """Assert equality up to `tolerance`, relative to values above 1, and say where it is worst."""
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, f"{what} has shape {found.shape} where {expected.shape} is due"
-    gap = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
     gap = np.where(found == expected, 0.0, gap)
     worst = np.unravel_index(np.argmax(gap), gap.shape) if gap.size else ()
     assert np.all(gap <= tolerance), f"{what} is {found[worst]:.10g} where {expected[worst]:.10g} is due"

@@ -93,6 +93,9 @@ def problems(draw):
                 own = shared(block, None if what == "shared" else "g")
             product = own if product is None else product * own
         components.append(product)
+    if draw(st.booleans()):
+        data["known"] = np.where(rng.random(n) < 0.3, rng.integers(k, size=n), np.nan)
+        components = [component * mx.Labels("known") for component in components]
     weights = draw(st.sampled_from([None, "equal", mx.Dirichlet(2.0)]))
     sample_weight = draw(st.sampled_from([None, "counts", "fractions"]))
     v = (

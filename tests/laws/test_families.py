@@ -72,7 +72,16 @@ def scipy_categorical(x, theta, j):
     )
 
 
+def scipy_labels(x, theta, j):
+    """A point mass at the label; of several columns the share of the label's, against the largest."""
+    label = int(theta["label"][j])
+    if x.shape[1] == 1:
+        return stats.randint(label, label + 1).logpmf(x[:, 0])
+    return stats.bernoulli(x[:, label] / x.max(axis=1)).logpmf(1)
+
+
 SCIPY = {
+    "Labels": scipy_labels,
     "Categorical": scipy_categorical,
     "Bernoulli": scipy_bernoulli,
     "Binomial": scipy_binomial,
