@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import DataError
 from .plots import plot_cross_check
-from .text import number
+from .text import missing_cells, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def write_report(check: Any, path: str | Path) -> None:
         word=html.escape(check.verdict.word),
         sentence=html.escape(check.verdict.sentence),
         model=html.escape(repr(check.specification)),
-        rows=f"{check.mle.n_rows:g}",
+        rows=f"{check.mle.n_rows:g}{missing_cells(check.mle)}",
         log_likelihood=f"{check.mle.log_likelihood:.5f}",
         checks="\n".join(_check_row(one) for one in check.checks),
         picture=base64.b64encode(plot_cross_check(check).png()).decode("ascii"),

@@ -56,6 +56,8 @@ class EMFit:
         Sum of the counts of the rows, and whether weights are "none", "counts" or "fractional".
     threshold
         Optima whose smallest eigenvalue (see `starts`) is below it are nearly singular and not returned.
+    n_missing
+        Number of cells, times the counts of their rows, that are missing and were taken to be so at random.
     """
 
     specification: Mixture
@@ -73,6 +75,7 @@ class EMFit:
     n_rows: float
     weighting: str
     threshold: float
+    n_missing: float = 0.0
     subsample: int | None = None
 
     @property
@@ -332,8 +335,16 @@ def _result(spec: Mixture, program: Program, method: Method, found: Search, thre
         n_rows=program.total,
         weighting=program.rows.weighting,
         threshold=threshold,
+        n_missing=_count_missing(program),
         subsample=found.subsample,
     )
+
+
+def _count_missing(program: Program) -> float:
+    if not program.rows.has_missing:
+        return 0.0
+    known = [program.spec.columns.index(column) for column in program.spec.evidence_columns]
+    return float(program.v @ np.delete(~program.rows.observed, known, axis=1).sum(axis=1))
 
 
 def _log_likelihood(program: Program, optimum: Optimum) -> float:

@@ -276,7 +276,7 @@ class Mixture:
         """For every column, what it would take to leave cells missing; empty where they may be."""
         found = dict.fromkeys(self.columns, "")
         for group in self.groups:
-            if not (group.family.separable or group.family.reads_missing):
+            if not group.family.may_miss:
                 why = f"{type(group.family).__name__} cannot leave out cells yet"
                 found.update(dict.fromkeys(group.family.columns, why))
         return found

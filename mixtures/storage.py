@@ -28,7 +28,7 @@ KIND = "mixtures_kind"
 """Attribute of the file's root that says what the file holds."""
 SCHEMA = 1
 _TEXTS = ("specification", "resolved", "method", "estimate", "status", "weighting")
-_SCALARS = ("log_likelihood", "log_posterior", "decrement", "n_passes", "n_rows", "threshold")
+_SCALARS = ("log_likelihood", "log_posterior", "decrement", "n_passes", "n_rows", "threshold", "n_missing")
 _RECORD_NUMBERS = ("log_likelihood", "objective", "count", "smallest_eigenvalue", "component", "decrement")
 
 

@@ -61,12 +61,17 @@ def parameter_rows(fit: EMFit) -> list[list[str]]:
     return rows
 
 
+def missing_cells(fit: EMFit) -> str:
+    """How many cells are missing, in words; nothing where none is."""
+    return f" ({fit.n_missing:g} missing cells, taken as missing at random)" if fit.n_missing else ""
+
+
 def fit_summary(fit: EMFit) -> str:
     """The fit as text."""
     name = {"mle": "maximum likelihood", "map": "maximum a posteriori"}[fit.estimate]
     lines = [
         f"{fit.specification!r}",
-        f"{name} by {fit.method!r}, {fit.n_rows:g} rows, {fit.n_parameters()} free parameters",
+        f"{name} by {fit.method!r}, {fit.n_rows:g} rows{missing_cells(fit)}, {fit.n_parameters()} free parameters",
         f"{fit.status.value}",
         f"log-likelihood {fit.log_likelihood:.5f}"
         + (f", log posterior {fit.log_posterior:.5f}" if fit.estimate == "map" else "")

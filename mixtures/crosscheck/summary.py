@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..text import number, table
+from ..text import missing_cells, number, table
 
 if TYPE_CHECKING:
     from .check import CrossCheck
@@ -30,7 +30,8 @@ def check_summary(check: CrossCheck) -> str:
         if check.mle.weighting != "fractional"
         else " (fractional weights: a pseudo-likelihood, standard errors and posterior sds are naive)"
     )
-    lines += [f"{check.mle.n_rows:g} rows{weighting}; maximum log-likelihood {check.mle.log_likelihood:.5f}", ""]
+    rows = f"{check.mle.n_rows:g} rows{weighting}{missing_cells(check.mle)}"
+    lines += [f"{rows}; maximum log-likelihood {check.mle.log_likelihood:.5f}", ""]
     for one in check.checks:
         head = f"{_MARKS[one.status.value]:>4}  {one.name:<17}"
         lines += textwrap.wrap(one.sentence, 110, initial_indent=head, subsequent_indent=" " * len(head))

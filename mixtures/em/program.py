@@ -158,7 +158,7 @@ class Program:
         units = [_units(group, rows) if standardise else _Units.of_data(group) for group in spec.groups]
         units = _alike(spec.groups, units)
         self.groups = tuple(_compile_group(group, rows, own) for group, own in zip(spec.groups, units, strict=True))
-        self.log_scale = self.total * self.log_unit
+        self.log_scale = self._log_scale()
         self.fixed_weights = spec.fixed_weights
         self.weight_numbers = _weight_numbers(spec)
         if self.is_map:
@@ -175,19 +175,28 @@ class Program:
         return self.spec.n_components
 
     @cached_property
-    def log_unit(self) -> float:
-        """Sum of the logarithms of the columns' scales: what the log density of a row loses in data units."""
+    def log_unit(self) -> Array | float:
+        """Sum of the logarithms of the observed columns' scales: what the log density of each row loses in data units."""
         scales = {column: scale for g in self.groups for column, scale in zip(g.group.columns, g.scale, strict=True)}
-        return float(np.log(list(scales.values())).sum())
+        logs = np.log([scales[column] for column in range(len(scales))])
+        if not self.rows.has_missing:
+            return float(logs.sum())
+        return np.asarray(self.rows.observed @ logs)
+
+    def _log_scale(self) -> float:
+        """The same for all rows, weighted."""
+        unit = self.log_unit
+        return self.total * unit if isinstance(unit, float) else float(self.v @ unit)
 
     def on(self, rows: Rows) -> Program:
         """The same program on other rows (a subsample), in the same standardised coordinates."""
         other = object.__new__(Program)
         other.__dict__.update(self.__dict__)
-        other.__dict__.pop("passes", None)
+        for cached in ("passes", "log_unit"):
+            other.__dict__.pop(cached, None)
         other.rows, other.v, other.total = rows, rows.weights, float(rows.weights.sum())
         other.groups = tuple(replace(g, rows=rows) for g in self.groups)
-        other.log_scale = other.total * self.log_unit
+        other.log_scale = other._log_scale()
         if self.passes is not None:  # they are compiled anyhow
             other.__dict__["passes"] = self.passes.on(rows.values, rows.weights)
         return other

@@ -105,6 +105,8 @@ class Family:
     """Whether open numbers depend on every row, as extremes do, and not on a large sample of them."""
     skips_missing: ClassVar[bool] = False
     """Whether the NumPy formulas leave out missing cells (NaN) by themselves; other separable families are called piece by piece."""
+    completes_missing: ClassVar[bool] = False
+    """Whether `completed` gives expected statistics of whole rows from those of observed cells, and `pymc_log_density_observed` their density."""
     reads_missing: ClassVar[bool] = False
     """Whether missing cells (NaN) mean something to the formulas themselves."""
     evidence: ClassVar[bool] = False
@@ -397,6 +399,25 @@ class Family:
             ]
             for parameter in self.parameters
         }
+
+    def marginal_block(self, columns: Sequence[int]) -> Family:
+        """The family of those columns alone, whose formulas take what `marginal` gives."""
+        return type(self)(*(self.columns[j] for j in columns), name=self.name, **self.option_values())
+
+    def completed(self, S: Mapping[str, Array], theta: Theta, columns: Sequence[int]) -> dict[str, Array]:
+        """Expected statistics of whole rows, given the statistics S of the observed `columns` at the marginal theta ("mass" alone for none)."""
+        raise NotImplementedError
+
+    def pymc_log_density_observed(
+        self, x: Any, patterns: NDArray[np.bool_], pattern: Any, theta: Mapping[str, Any]
+    ) -> Any:
+        """As `pymc_log_density`, of the observed cells alone: row i has the columns patterns[pattern[i]] of `patterns` (P, d)."""
+        raise NotImplementedError
+
+    @property
+    def may_miss(self) -> bool:
+        """Whether cells may be missing."""
+        return self.separable or self.reads_missing or self.completes_missing
 
     def moments(self, theta: Theta) -> tuple[Array, Array] | None:
         """Means (J, d) and covariances (J, d, d) of the columns, which pictures show; None if not known."""

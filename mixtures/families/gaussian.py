@@ -14,12 +14,15 @@ from ..linear import Factors, factors
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot
 from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
+from .missing import observed_cells, rows_by_pattern
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
 
 __all__ = ["Gaussian"]
 
+MOST_STEPS = 200
+"""EM steps for the moments of rows with missing cells, which only scale a prior."""
 _STRUCTURES = ("full", "diagonal", "spherical")
 _CODES = {
     "VVV": ("full", False),
@@ -70,6 +73,7 @@ class Gaussian(Family):
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": _STRUCTURES}
     joint_priors: ClassVar[tuple[type[Prior], ...]] = (NormalInverseWishart, FraleyRaftery)
+    completes_missing: ClassVar[bool] = True
     structure: str
 
     def __init__(
@@ -113,9 +117,9 @@ class Gaussian(Family):
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
         """Centre at a median that is a data value; the scale is the standard deviation, for "spherical" one for all columns."""
-        center = np.partition(x, len(x) // 2, axis=0)[len(x) // 2]
-        away = x - center
-        spread = np.sqrt(np.average((away - np.average(away, axis=0, weights=v)) ** 2, axis=0, weights=v))
+        there = [~np.isnan(column) for column in x.T]
+        center = np.array([_median(column[keep]) for column, keep in zip(x.T, there, strict=True)])
+        spread = np.sqrt([_variance(x[keep, j] - center[j], v[keep]) for j, keep in enumerate(there)])
         if not np.all(spread > 0):
             column = self.columns[int(np.argmin(spread))]
             raise DataError(
@@ -130,10 +134,11 @@ class Gaussian(Family):
         center, scale = self.standardise(x, v)
         scale = power_of_two(scale)
         z = (x - center) / scale
-        total = _covariance(z, v, self.columns)
+        mean, total, z, unseen = _moments(self, z, v)
+        _refuse_singular(total, self.columns)
         if all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
             return self
-        within = sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1])) / v.sum()
+        within = (unseen + sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1]))) / v.sum()
         if np.linalg.eigvalsh(within / np.sqrt(np.outer(np.diag(total), np.diag(total))))[0] < 1e-10:
             within = total / partition.shape[1] ** 2
         d, n_components = len(self.columns), partition.shape[1]
@@ -144,7 +149,7 @@ class Gaussian(Family):
             )
         assert isinstance(asked, NormalInverseWishart)
         kappa = 0.01 / max(1.0, float(np.trace(np.linalg.solve(within, total))) / d)
-        mean = center + scale * np.average(z, axis=0, weights=v)
+        mean = center + scale * mean
         given = (asked.mean, asked.kappa, asked.nu, asked.scale_matrix)
         default = (mean, kappa, d + 2.0, within * np.outer(scale, scale))
         prior = NormalInverseWishart(
@@ -230,6 +235,24 @@ class Gaussian(Family):
             return pm.logp(pm.Normal.dist(mu=mean[None], sigma=sd[None]), x[:, None, :]).sum(axis=-1)
         return pt.stack([pm.logp(pm.MvNormal.dist(mu=mean[k], cov=covariance[k]), x) for k in range(count)], axis=1)
 
+    def pymc_log_density_observed(
+        self, x: Any, patterns: NDArray[np.bool_], pattern: Any, theta: Mapping[str, Any]
+    ) -> Any:
+        """Standard normals of the rows whitened by their pattern's factor, in which a missing column stands alone with variance 1."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        both = patterns[:, None, :, None] & patterns[:, None, None, :]
+        covariance = pt.switch(both, theta["covariance"][None], np.eye(len(self.columns)))
+        factor = pt.linalg.cholesky(covariance, on_error="nan")
+        identity = np.broadcast_to(np.eye(len(self.columns)), (1, 1, *both.shape[2:]))
+        inverse = pt.linalg.solve_triangular(factor, pt.as_tensor(identity), lower=True, b_ndim=2)
+        away = (x[:, None, :] - theta["mean"][None])[:, :, None, :]
+        white = (inverse[pattern] * away).sum(axis=-1)
+        log_sd = pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)[pattern]
+        seen = pt.as_tensor(patterns)[pattern][:, None, :]
+        return pt.switch(seen, pm.logp(pm.Normal.dist(0.0, 1.0), white), 0.0).sum(axis=-1) - log_sd
+
     # -- optional ----------------------------------------------------------------------------------
 
     def kernel(self, rows: RowSource, count: int) -> Kernel:
@@ -247,6 +270,25 @@ class Gaussian(Family):
     def marginal(self, theta: Theta, columns: Sequence[int]) -> Theta:
         kept = list(columns)
         return {"mean": theta["mean"][:, kept], "covariance": theta["covariance"][:, kept][:, :, kept]}
+
+    def completed(self, S: Mapping[str, Array], theta: Theta, columns: Sequence[int]) -> dict[str, Array]:
+        """With whitened observed cells y and B = L^-1 Sigma[:, o] L_o^-T, whole rows have mean B y and covariance I - B B' given them.
+
+        References
+        ----------
+        Little & Rubin (2019), Statistical Analysis with Missing Data, 3rd edition, section 11.2.
+        """
+        d, mass, kept = len(self.columns), S["mass"], list(columns)
+        if not kept:
+            return {"mass": mass, "first": np.zeros((len(mass), d)), "second": mass[:, None, None] * np.eye(d)}
+        covariance = theta["covariance"]
+        observed = _factors(covariance[:, kept][:, :, kept]).inverse
+        B = _factors(covariance).inverse @ covariance[:, :, kept] @ observed.transpose(0, 2, 1)
+        turned = B.transpose(0, 2, 1)
+        second = B @ S["second"] @ turned + mass[:, None, None] * (np.eye(d) - B @ turned)
+        if self.structure != "full":
+            second = second * np.eye(d)
+        return {"mass": mass, "first": np.einsum("jab,jb->ja", B, S["first"]), "second": second}
 
     def moments(self, theta: Theta) -> tuple[Array, Array]:
         return theta["mean"], theta["covariance"]
@@ -281,9 +323,54 @@ def _scatter(z: Array, v: Array) -> Array:
     return (away * v[:, None]).T @ away
 
 
-def _covariance(z: Array, v: Array, columns: tuple[str, ...]) -> Array:
-    """The covariance (d, d) of the rows; an error naming the columns where it has no inverse."""
-    total = _scatter(z, v) / v.sum()
+def _median(values: Array) -> float:
+    """A median that is one of the values."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
+
+
+def _variance(away: Array, v: Array) -> float:
+    return float(np.average((away - np.average(away, weights=v)) ** 2, weights=v))
+
+
+def _moments(block: Gaussian, z: Array, v: Array) -> tuple[Array, Array, Array, Array]:
+    """Mean (d,) and covariance (d, d) of the rows, the rows with missing cells as one normal expects them, and the covariance that leaves out.
+
+    With missing cells the moments are those of the one normal of largest likelihood, found by EM.
+    """
+    d = z.shape[1]
+    if not np.isnan(z).any():
+        return np.average(z, axis=0, weights=v), _scatter(z, v) / v.sum(), z, np.zeros((d, d))
+    plain = Gaussian(*block.columns)
+    family = observed_cells(plain, z)
+    columns = [(column[~np.isnan(column)], v[~np.isnan(column)]) for column in z.T]
+    theta = {
+        "mean": np.array([[np.average(values, weights=w) for values, w in columns]]),
+        "covariance": np.diag([_variance(values, w) for values, w in columns])[None],
+    }
+    layout = plain.layout((plain,))
+    for _ in range(MOST_STEPS):
+        before = theta
+        try:
+            theta = family.maximise(family.statistics(z, v[:, None], theta), theta, layout, None)
+            _factors(theta["covariance"])
+        except DegenerateComponentError:
+            break
+        if np.abs(theta["covariance"] - before["covariance"]).max() < 1e-9:
+            break
+    mean, covariance = theta["mean"][0], theta["covariance"][0]
+    filled, unseen = z.copy(), np.zeros((d, d))
+    for kept, rows in rows_by_pattern(z):
+        seen = np.array(kept, dtype=np.intp)
+        lost = np.setdiff1d(np.arange(d), seen)
+        slope = np.linalg.lstsq(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, lost)], rcond=None)[0]
+        filled[np.ix_(rows, lost)] = mean[lost] + (z[np.ix_(rows, seen)] - mean[seen]) @ slope
+        rest = covariance[np.ix_(lost, lost)] - covariance[np.ix_(lost, seen)] @ slope
+        unseen[np.ix_(lost, lost)] += v[rows].sum() * rest
+    return mean, covariance, filled, unseen
+
+
+def _refuse_singular(total: Array, columns: tuple[str, ...]) -> None:
+    """An error naming the columns where a covariance has no inverse."""
     sd = np.sqrt(np.diag(total))
     values, vectors = np.linalg.eigh(total / np.outer(sd, sd))
     if values[0] < 1e-12:
@@ -292,7 +379,6 @@ def _covariance(z: Array, v: Array, columns: tuple[str, ...]) -> Array:
             f"Columns {', '.join(map(repr, involved))} are linearly dependent (a copy, a sum, or fewer rows than "
             "columns): their covariance is singular. Leave one of them out."
         )
-    return total
 
 
 def _factors(covariance: Array) -> Factors:

@@ -1,10 +1,10 @@
-"""Missing cells, for any family whose columns are independent given the component: they add nothing."""
+"""Missing cells: for families with independent columns they add nothing, others complete their statistics pattern by pattern."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
-from typing import Any, cast
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +12,45 @@ from numpy.typing import NDArray
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
 
-__all__ = ["observed_cells"]
+__all__ = ["observed_cells", "rows_by_pattern"]
 
 
 def observed_cells(family: Family, x: Array) -> Family:
     """The family itself where x (n, d) has no missing cell (NaN), else its formulas on the cells that are there.
 
-    Values missing at random leave the likelihood of the observed cells; for independent columns it is the product over them.
+    Values missing at random leave the likelihood of the observed cells: the product over them for independent columns, else the
+    marginal density, whose EM replaces the statistics of missing cells by their conditional expectations.
 
     References
     ----------
-    Little & Rubin (2019), Statistical Analysis with Missing Data, 3rd edition, section 6.2.
+    Little & Rubin (2019), Statistical Analysis with Missing Data, 3rd edition, sections 6.2 and 11.2.
     """
     missing = np.isnan(x)
     if not missing.any() or family.reads_missing:
         return family
+    if not family.separable:
+        return cast(Family, _ObservedPatterns(family, _patterns(~missing), _fills(family, x)))
     alike: dict[bytes, list[int]] = {}
     for j in range(x.shape[1]):
         alike.setdefault(missing[:, j].tobytes(), []).append(j)
-    fills = tuple(_legal(family, x[~missing[:, j], j]) for j in range(x.shape[1]))
     kind = _ObservedCells if family.skips_missing else _ObservedPieces
-    return cast(Family, kind(family, tuple(tuple(columns) for columns in alike.values()), fills))
+    return cast(Family, kind(family, tuple(tuple(columns) for columns in alike.values()), _fills(family, x)))
 
 
-class _ObservedCells:
-    """A family on rows with missing cells. Columns that are missing in the same rows form a piece.
+def _fills(family: Family, x: Array) -> tuple[float, ...]:
+    """A legal value for every column."""
+    return tuple(_legal(family, column[~np.isnan(column)]) for column in x.T)
+
+
+class _Observed:
+    """A family on rows with missing cells.
 
     Parameters
     ----------
     family
         The family; what is not defined here is its own.
     pieces
-        Positions of the columns of each piece.
+        Positions of columns that are observed together.
     fills
         A legal value for every column, which stands where a cell is missing in PyMC's densities and counts for nothing.
     """
@@ -71,6 +78,15 @@ class _ObservedCells:
     def kernel(self, rows: Any, count: int) -> None:
         return None
 
+
+class _ObservedCells(_Observed):
+    """One with independent columns; those that are missing in the same rows form a piece."""
+
+    @cached_property
+    def blocks(self) -> tuple[Family, ...]:
+        """The family on the columns of each piece."""
+        return tuple(self.family.marginal_block(columns) for columns in self.pieces)
+
     def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
         import pytensor.tensor as pt
 
@@ -81,15 +97,6 @@ class _ObservedCells:
             density = block.pymc_log_density(own, {name: value[:, list(columns)] for name, value in theta.items()})
             total = total + pt.switch(missing, 0.0, density)
         return total
-
-    @cached_property
-    def blocks(self) -> tuple[Family, ...]:
-        """The family on the columns of each piece."""
-        family = self.family
-        return tuple(
-            type(family)(*(family.columns[j] for j in columns), name=family.name, **family.option_values())
-            for columns in self.pieces
-        )
 
 
 class _ObservedPieces(_ObservedCells):
@@ -152,6 +159,93 @@ class _ObservedPieces(_ObservedCells):
             for name, value in part.items():
                 found[name][:, columns] = value
         return found
+
+
+class _ObservedPatterns(_Observed):
+    """One that completes its statistics: the pieces are the patterns of observed columns, complete rows and empty ones among them."""
+
+    def log_density(self, x: Array, theta: Theta) -> Array:
+        return self.e_step(x, theta)[0]
+
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, list[_Pattern]]:
+        total = np.zeros((len(x), len(next(iter(theta.values())))), order="F")
+        found = []
+        for columns, rows in rows_by_pattern(x):
+            work = None
+            if columns:
+                own, part = x[rows][:, list(columns)], _part(self.family, theta, columns)
+                density, work = self._block(columns).e_step(own, part)
+                total[rows] = density
+            found.append(_Pattern(columns, rows, work))
+        return total, found
+
+    def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        return self.statistics_after(self.e_step(x, theta)[1], x, R, theta)
+
+    def statistics_after(self, work: list[_Pattern], x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        """The observed cells' statistics, completed by what is to be expected of the others."""
+        total: dict[str, Array] = {}
+        for columns, rows, own in work:
+            S: Mapping[str, Array] = {"mass": R[rows].sum(axis=0)}
+            if columns:
+                part = _part(self.family, theta, columns)
+                S = self._block(columns).statistics_after(own, x[rows][:, list(columns)], R[rows], part)
+            if len(columns) < x.shape[1]:
+                S = self.family.completed(S, theta, columns)
+            total = {name: total[name] + value if name in total else value for name, value in S.items()}
+        return total
+
+    def _block(self, columns: tuple[int, ...]) -> Family:
+        return self.family if len(columns) == len(self.family.columns) else _marginal_block(self.family, columns)
+
+    def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
+        import pytensor.tensor as pt
+
+        everything = np.arange(len(self.family.columns))
+        patterns = np.array([np.isin(everything, columns) for columns in self.pieces])
+        missing = pt.isnan(x)
+        pattern = pt.argmax(pt.all(pt.neq(missing[:, None, :], patterns[None]), axis=2), axis=1)
+        return self.family.pymc_log_density_observed(
+            pt.switch(missing, np.array(self.fills), x), patterns, pattern, theta
+        )
+
+
+class _Pattern(NamedTuple):
+    """Rows with the same observed columns, and the work of the E-step on them."""
+
+    columns: tuple[int, ...]
+    rows: NDArray[np.intp]
+    work: Any
+
+
+@lru_cache(maxsize=256)
+def _marginal_block(family: Family, columns: tuple[int, ...]) -> Family:
+    return family.marginal_block(columns)
+
+
+def rows_by_pattern(x: Array) -> Iterator[tuple[tuple[int, ...], NDArray[np.intp]]]:
+    """Every distinct set of observed columns in x (n, d), and the rows in which those are observed."""
+    if not len(x):
+        return
+    keys = _keys(~np.isnan(x))
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.r_[True, keys[order[1:]] != keys[order[:-1]]])
+    for rows in np.split(order, starts[1:]):
+        yield tuple(np.flatnonzero(~np.isnan(x[rows[0]])).tolist()), rows
+
+
+def _patterns(observed: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    """The distinct sets of observed columns, complete rows first."""
+    rows = np.unique(observed, axis=0)[::-1]
+    return tuple(tuple(np.flatnonzero(row).tolist()) for row in rows)
+
+
+def _keys(observed: NDArray[np.bool_]) -> NDArray[Any]:
+    """A number per row (n, d) that is the same for equal rows alone."""
+    d = observed.shape[1]
+    if d <= 52:
+        return np.asarray(observed @ np.exp2(np.arange(d)))
+    return np.unique(observed, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _legal(family: Family, observed: Array) -> float:

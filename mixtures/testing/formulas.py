@@ -145,6 +145,35 @@ def missing_cells_add_nothing(case: Case) -> None:
 
 
 @law
+def missing_cells_are_integrated_out(case: Case) -> None:
+    """Families that complete their statistics: the density of what is observed is the marginal's, the completed score its slope."""
+    if not case.block.completes_missing:
+        return
+    x, d = case.x.copy(), case.x.shape[1]
+    x[::3, -1] = np.nan
+    x[1::4, 0] = np.nan
+    family = observed_cells(case.block, x)
+    density = family.log_density(x, case.theta)
+    for i in range(0, len(x), 7):
+        columns = [j for j in range(d) if not np.isnan(x[i, j])]
+        expected = np.zeros(2)
+        if columns:
+            theta = case.block.marginal(case.theta, columns)
+            assert theta is not None, "a family that completes statistics has marginals"
+            expected = case.block.marginal_block(columns).log_density(x[i : i + 1, columns], theta)[0]
+        close(density[i], expected, "the density of a row with missing cells")
+    score = family.score(family.statistics(x, case.R, case.theta), case.theta)
+    for q in case.parameters:
+        slopes = q.domain.pullback(case.theta[q.name], score[q.name])
+        for (j, i), sides in moved(case.theta, q):
+            above, below = (float(np.sum(case.R[:, j] * family.log_density(x, side)[:, j])) for side in sides)
+            close(slopes[j, i], np.array((above - below) / (2 * STEP)), f"the score in {q.name}", 1e-5)
+    best = family.maximise(family.statistics(x, case.R, case.theta), case.theta, case.layout, None)
+    before, after = (float(np.sum(case.R * family.log_density(x, theta))) for theta in (case.theta, best))
+    assert after >= before - 1e-9 * abs(before), "the M-step lowers the objective of rows with missing cells"
+
+
+@law
 def weights_count_rows(case: Case) -> None:
     """Weight 2 is the row twice and weight 0 its absence, in the statistics and in the default prior."""
     x, R, theta = case.x, case.R, case.theta

@@ -79,7 +79,7 @@ def problems(draw):
     data = {name: np.asarray(x[:, j], dtype=float) for _, names, x in made for j, name in enumerate(names)}
     if draw(st.booleans()):
         for block, names, _ in made:
-            for name in names if block.separable else ():
+            for name in names if block.may_miss else ():
                 data[name] = np.where(rng.random(n) < 0.15, np.nan, data[name])
     components = []
     for _ in range(k):

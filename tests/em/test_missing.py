@@ -117,3 +117,80 @@ def test_missing_cells_of_a_family_that_knows_nothing_of_them():
     expected = np.logaddexp.reduce(np.log(fit.point["weights"]) + each, axis=1).sum()
     assert fit.log_likelihood == pytest.approx(expected, abs=1e-8)
     np.testing.assert_allclose(fit.point["rate"], [[1.0] * 3, [8.0] * 3], rtol=0.25)
+
+
+def test_one_normal_with_a_monotone_pattern_has_the_closed_form():
+    """Regression of the incomplete column on the complete one: Anderson (1957), Little & Rubin (2019), section 7.2."""
+    rng = np.random.default_rng(8)
+    x = rng.multivariate_normal([1.0, -2.0], [[2.0, 1.2], [1.2, 1.5]], size=300)
+    x[:120, 1] = np.nan
+    fit = mx.fit(mx.Mixture(mx.Gaussian("a", "b"), n_components=1), {"a": x[:, 0], "b": x[:, 1]}, rng=1)
+    a, pairs = x[:, 0], x[120:]
+    inner = np.cov(pairs.T, bias=True)
+    slope = inner[0, 1] / inner[0, 0]
+    mean = [a.mean(), pairs[:, 1].mean() + slope * (a.mean() - pairs[:, 0].mean())]
+    variance = inner[1, 1] - slope * inner[0, 1] + slope**2 * a.var()
+    np.testing.assert_allclose(fit.point["mean"][0], mean, rtol=1e-8)
+    np.testing.assert_allclose(
+        fit.point["covariance"][0], [[a.var(), slope * a.var()], [slope * a.var(), variance]], rtol=1e-7
+    )
+    assert fit.n_missing == 120
+    assert "(120 missing cells, taken as missing at random)" in fit.summary()
+
+
+IRIS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+
+
+@pytest.fixture(scope="module")
+def holes():
+    x = mx.load_dataset("iris")[IRIS].to_numpy()
+    x[np.random.default_rng(0).random(x.shape) < 0.12] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("structure", ["full", "diagonal", "spherical", "EEE"])
+def test_gaussians_have_the_likelihood_of_the_observed_cells(holes, structure):
+    data = dict(zip(IRIS, 1000.0 * holes.T, strict=True))
+    fit = mx.fit(mx.Mixture(mx.Gaussian(*IRIS, structure=structure), n_components=2), data, rng=1)
+    mean, covariance = fit.point["mean"] / 1000, fit.point["covariance"] / 1e6
+
+    def density(row, k):
+        seen = ~np.isnan(row)
+        return stats.multivariate_normal(mean[k, seen], covariance[k][np.ix_(seen, seen)]).logpdf(row[seen])
+
+    joint = np.array([[density(row, k) for k in range(2)] for row in holes])
+    rows = np.logaddexp.reduce(np.log(fit.point["weights"]) + joint, axis=1) - np.log(1000) * (~np.isnan(holes)).sum(
+        axis=1
+    )
+    np.testing.assert_allclose(fit.score(data), rows, rtol=1e-9)
+    assert fit.log_likelihood == pytest.approx(rows.sum(), abs=1e-7)
+    assert fit.status is mx.Status.CONVERGED
+
+
+def test_a_row_without_any_cell_leaves_gaussians_as_they_are(holes):
+    spec = mx.Mixture(mx.Gaussian(*IRIS), n_components=2)
+    fits = [
+        mx.fit(spec, dict(zip(IRIS, x.T, strict=True)), rng=1)
+        for x in (holes, np.vstack([holes, np.full((1, 4), np.nan)]))
+    ]
+    for name, value in fits[0].point.items():
+        np.testing.assert_allclose(value, fits[1].point[name], rtol=1e-9)
+    assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
+
+
+def test_weights_of_rows_with_missing_cells_count_them(holes):
+    spec, v = mx.Mixture(mx.Gaussian(*IRIS), n_components=2), np.resize([2, 1, 0], len(holes))
+    weighted = mx.fit(spec, dict(zip(IRIS, holes.T, strict=True)), sample_weight=v, rng=1)
+    twice = mx.fit(
+        spec, dict(zip(IRIS, np.repeat(holes, v, axis=0).T, strict=True)), sample_weight=np.ones(v.sum()), rng=1
+    )
+    assert weighted.log_likelihood == pytest.approx(twice.log_likelihood, abs=1e-8)
+    assert weighted.n_missing == twice.n_missing
+
+
+def test_kernels_take_gaussians_with_missing_cells(holes, monkeypatch):
+    spec, data = mx.Mixture(mx.Gaussian(*IRIS), n_components=2), dict(zip(IRIS, holes.T, strict=True))
+    plain = mx.fit(spec, data, rng=1)
+    monkeypatch.setenv("MIXTURES_KERNELS", "always")
+    fit = mx.fit(spec, data, rng=1, starts=6)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-8)

@@ -34,6 +34,14 @@ class ScoreForgetsTheMass(Gaussian):
         return {"mean": found["mean"], "covariance": whole["covariance"]}
 
 
+class MissingIsTheMean(Gaussian):
+    """Single imputation: missing cells are put in, their variance is forgotten."""
+
+    def completed(self, S, theta, columns):
+        whole = super().completed(S, theta, columns)
+        return {**whole, "second": super().completed({**S, "mass": 0.0 * S["mass"]}, theta, columns)["second"]}
+
+
 class MeansForSums(Bernoulli):
     """Statistics divided by the number of rows: right for all rows, wrong for blocks of them."""
 
@@ -201,6 +209,7 @@ CASES = [
     (BareError("a", "b"), "degenerate_rows_are_fitted_or_refused_by_name"),
     (KernelsOfAnother("a", "b"), "compiled_passes_give_the_same_numbers"),
     (MissingIsNo("a", "b"), "missing_cells_add_nothing"),
+    (MissingIsTheMean("a", "b"), "missing_cells_are_integrated_out"),
     (WrongMoments("a", "b"), "moments_are_those_of_the_draws"),
     (WrongMarginal("a", "b"), "marginal_describes_some_of_the_columns"),
     (Transposed("a", "b"), "arrays_have_the_declared_shapes"),
