@@ -19,19 +19,23 @@ _LAZY = {
     "HardEM": "em.methods",
     "SQUAREM": "em.methods",
     "Status": "em.status",
+    "bootstrap": "resampling",
     "bootstrap_test": "selection",
     "compile_em": "em.compile",
     "compile_pymc": "bayes.compile",
     "cross_check": "crosscheck.check",
     "CrossCheck": "crosscheck.check",
+    "delta_method": "intervals",
     "fit": "results",
     "list_datasets": "datasets",
     "load": "loading",
     "load_dataset": "datasets",
     "loo": "bayes.loo",
+    "profile_interval": "profiles",
     "sample": "bayes.sample",
     "select": "selection",
     "simulate": "simulation",
+    "standard_errors": "intervals",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ free coordinates `(J, m)`. Gradients with respect to a symmetric matrix are symm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -20,6 +20,7 @@ __all__ = [
     "Covariance",
     "Domain",
     "Known",
+    "Link",
     "Parameter",
     "Positive",
     "Real",
@@ -42,6 +43,24 @@ def power_of_two(scale: Array) -> Array:
     """
     return np.exp2(np.round(np.log2(scale)))
 
+
+class Link(NamedTuple):
+    """A scale without bounds for one scalar: the map to it, its inverse and its derivative."""
+
+    name: str
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def _expit(value: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(1.0 / (1.0 + np.exp(-value)))
+
+
+IDENTITY = Link("identity", lambda x: x, lambda t: t, lambda x: np.ones_like(x))
+LOG = Link("log", np.log, np.exp, lambda x: 1.0 / x)
+LOGIT = Link("logit", lambda x: np.log(x) - np.log1p(-x), _expit, lambda x: 1.0 / (x * (1.0 - x)))
 
 LARGEST_LOG = 300.0
 """Logarithm of the largest positive number that coordinates stand for: products with data stay finite."""
@@ -107,6 +126,10 @@ class Domain:
     def marginal(self, value: Array) -> Array:
         """One unconstrained number per shown entry, (J, len(entries)): the scale on which it is compared."""
         return self.unconstrain(value)
+
+    def link(self, entry: tuple[int, ...]) -> Link:
+        """The scale of that entry on which intervals are made: mapped back, they stay legal."""
+        return IDENTITY
 
     def to_data(self, value: Array, center: Array, scale: Array) -> Array:
         """The value in data units, from the value for columns (x - center) / scale."""
@@ -202,6 +225,9 @@ class Positive(Domain):
     def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
         return np.exp(np.minimum(free, LARGEST_LOG)).reshape(len(free), *shape)
 
+    def link(self, entry: tuple[int, ...]) -> Link:
+        return LOG
+
     def pullback(self, value: Array, gradient: Array) -> Array:
         slope = np.where(value > 0, gradient, 0.0)
         return (slope * value).reshape(len(value), -1)
@@ -231,6 +257,9 @@ class UnitInterval(Domain):
     def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
         with np.errstate(over="ignore"):
             return (1.0 / (1.0 + np.exp(-free))).reshape(len(free), *shape)
+
+    def link(self, entry: tuple[int, ...]) -> Link:
+        return LOGIT
 
     def pullback(self, value: Array, gradient: Array) -> Array:
         inside = value * (1.0 - value)
@@ -279,6 +308,9 @@ class Simplex(Domain):
 
     def marginal(self, value: Array) -> Array:
         return UnitInterval().unconstrain(value)
+
+    def link(self, entry: tuple[int, ...]) -> Link:
+        return LOGIT
 
 
 @dataclass(frozen=True)
@@ -408,6 +440,9 @@ class Covariance(Domain):
         if self.structure == "full":
             return [(i, j) for i in range(d) for j in range(i + 1)]
         return [(j, j) for j in range(d if self.structure == "diagonal" else 1)]
+
+    def link(self, entry: tuple[int, ...]) -> Link:
+        return LOG if entry[0] == entry[1] else IDENTITY
 
     def unconstrain(self, value: Array) -> Array:
         d = value.shape[-1]

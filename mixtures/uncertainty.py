@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .domains import Domain, UnitInterval
+from .domains import LOGIT, Domain, Link, UnitInterval
 from .em.coordinates import Coordinates, smallest_relative_curvature
 from .em.program import Params, Program
 from .families.base import Array
@@ -94,6 +94,14 @@ class Scalars:
         found = list(range(self.n_weights))
         for piece in self.pieces:
             found += [component for component in piece.components for _ in piece.entries]
+        return found
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """The scale of each scalar on which its intervals are made: logit of weights and probabilities, log of variances."""
+        found = [LOGIT] * self.n_weights
+        for piece in self.pieces:
+            found += [piece.domain.link(entry) for _ in piece.components for entry in piece.entries]
         return found
 
     def _group(self, name: str) -> Group:
@@ -181,7 +189,7 @@ class Curvature:
         ----------
         Louis (1982), Journal of the Royal Statistical Society B 44, 226-233.
         """
-        natural, marginal = self._jacobians(scalars)
+        natural, marginal = self.jacobians(scalars)
         found = []
         for jacobian in (natural, marginal):
             variance = np.einsum("ai,ij,aj->a", jacobian, self.covariance, jacobian)
@@ -189,7 +197,8 @@ class Curvature:
             found.append(np.where(moves & (variance >= 0), np.sqrt(np.maximum(variance, 0.0)), np.nan))
         return found[0], found[1]
 
-    def _jacobians(self, scalars: Scalars) -> tuple[Array, Array]:
+    def jacobians(self, scalars: Scalars) -> tuple[Array, Array]:
+        """Derivatives (len(labels), m) of the table's scalars in the coordinates, on the natural and on the unconstrained scale."""
         here = self.coordinates.vector(self.at)
         columns: list[list[Array]] = [[], []]
         for i in range(len(here)):

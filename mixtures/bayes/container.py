@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..data import Rows
 from ..em.program import Params, Program
 from ..families.base import Array, Theta
+from ..matching import rows_to_match_on
 from ..spec import Mixture
 from . import stack
 from .op import log_joint, log_sum_exp, parts_of
-from .relabel import Relabelling, permute, relabel, rows_for_relabelling
+from .relabel import Relabelling, permute, relabel
 
 __all__ = ["MAX_LOG_LIKELIHOOD", "assemble"]
 
@@ -35,7 +36,7 @@ def assemble(trace: Any, spec: Mixture, program: Program, pivot: Params, attrs: 
     posterior = posterior.drop_vars([name for name in posterior.coords if "___dim_" in str(name)])
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     draws = _draws(resolved, posterior)
-    index, weights = rows_for_relabelling(rows)
+    index, weights = rows_to_match_on(rows)
     responsibilities = program.responsibilities(program.to_standard(pivot))
     found = relabel(resolved, rows.values[index], weights, responsibilities[index], draws)
     groups = {name: stack.group(trace, name) for name in stack.group_names(trace)}

@@ -10,15 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..data import Rows
 from ..families.base import Array, Theta
+from ..matching import match_components, shares_of
 from ..spec import Mixture, free_dim
 from .op import Part, log_joint, log_sum_exp, parts_of
 
-__all__ = ["MAX_ROWS", "Relabelling", "permute", "relabel", "rows_for_relabelling"]
-
-MAX_ROWS = 2000
-"""Rows that labels are compared on; of more, a systematic sample by weight."""
+__all__ = ["Relabelling", "permute", "relabel"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,6 @@ class Relabelling:
     entropy: Array
 
 
-def rows_for_relabelling(rows: Rows) -> tuple[NDArray[np.intp], Array]:
-    """Indices and weights of at most `MAX_ROWS` rows: all, or every so many by cumulative weight."""
-    if len(rows.values) <= MAX_ROWS:
-        return np.arange(len(rows.values)), rows.weights
-    places = (np.arange(MAX_ROWS) + 0.5) * rows.total / MAX_ROWS
-    index, counts = np.unique(np.searchsorted(np.cumsum(rows.weights), places), return_counts=True)
-    return index, counts.astype(np.float64)
-
-
 def relabel(
     spec: Mixture, values: Array, weights: Array, pivot: Array, draws: Sequence[tuple[Array, list[Theta]]]
 ) -> Relabelling:
@@ -78,13 +66,13 @@ def relabel(
     parts = parts_of(spec, values)
     columns = [np.ascontiguousarray(values[:, part.columns]) for part in parts]
     mass = weights @ pivot
-    share = (pivot * weights[:, None] / np.where(mass > 0, mass, 1.0)).T
+    shares = shares_of(pivot, weights)
     agreement = np.empty((len(draws), spec.n_components, spec.n_components))
     entropy = np.empty(len(draws))
     total = weights.sum()
     for s, (w, thetas) in enumerate(draws):
         responsibilities = _responsibilities(parts, columns, w, thetas)
-        agreement[s] = share @ responsibilities
+        agreement[s] = shares @ responsibilities
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(responsibilities > 0, np.log(responsibilities), 0.0)
         entropy[s] = -float(weights @ (responsibilities * logs).sum(axis=1)) / total
@@ -98,40 +86,11 @@ def _responsibilities(parts: Sequence[Part], columns: Sequence[Array], weights: 
 
 def _matched(spec: Mixture, agreement: Array, mass: Array, entropy: Array) -> Relabelling:
     """Best matchings for given agreement (draws, K, K): rows are the pivot's components, columns the draw's."""
-    count, k = len(agreement), spec.n_components
-    permutation = np.tile(np.arange(k), (count, 1))
-    confidence = np.ones(count)
-    for members in spec.exchangeable:
-        if len(members) == 1:
-            continue
-        own = np.array(members)
-        chosen, margin = _assign(agreement[:, own[:, None], own[None, :]])
-        permutation[:, own] = own[chosen]
-        confidence = np.minimum(confidence, np.clip(0.5 * margin, 0.0, 1.0))
+    permutation, margin = match_components(spec, agreement)
+    confidence = np.clip(0.5 * margin, 0.0, 1.0)
     taken = np.take_along_axis(agreement, permutation[:, :, None], axis=2)[:, :, 0]
     occupied = mass > 0
     return Relabelling(permutation, confidence, taken[:, occupied].mean(axis=1), entropy)
-
-
-def _assign(agreement: Array) -> tuple[NDArray[np.intp], Array]:
-    """Best assignment (draws, m) of each agreement matrix (draws, m, m), and its lead over the second best."""
-    if agreement.shape[1] == 2:
-        lead = agreement[:, 0, 0] + agreement[:, 1, 1] - agreement[:, 0, 1] - agreement[:, 1, 0]
-        return np.where(lead[:, None] >= 0, np.array([0, 1]), np.array([1, 0])), np.abs(lead)
-    from scipy.optimize import linear_sum_assignment
-
-    chosen = np.empty(agreement.shape[:2], dtype=np.intp)
-    lead = np.empty(len(agreement))
-    each = np.arange(agreement.shape[1])
-    for s, matrix in enumerate(agreement):
-        chosen[s] = linear_sum_assignment(matrix, maximize=True)[1]
-        best, second = matrix[each, chosen[s]].sum(), -np.inf
-        for k in each:  # the second best differs from the best in at least one pair
-            without = matrix.copy()
-            without[k, chosen[s, k]] -= 2.0 * len(each)
-            second = max(second, without[linear_sum_assignment(without, maximize=True)].sum())
-        lead[s] = best - second
-    return chosen, lead
 
 
 def permute(posterior: xr.Dataset, spec: Mixture, permutation: NDArray[np.intp]) -> xr.Dataset:

@@ -6,7 +6,8 @@ import xarray as xr
 from helpers_bayes import SMALL, Bound, toy
 
 import mixtures as mx
-from mixtures.bayes.relabel import MAX_ROWS, _assign, permute, relabel, rows_for_relabelling
+from mixtures.bayes.relabel import permute, relabel
+from mixtures.matching import MAX_ROWS, _assign, rows_to_match_on
 from mixtures.em.coordinates import Coordinates
 
 THREE = Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Bernoulli("s"), n_components=3), SMALL)
@@ -103,7 +104,7 @@ def test_every_variable_with_a_component_axis_moves():
 
 def test_labels_are_compared_on_a_sample_of_many_rows():
     case = Bound(mx.Mixture(mx.Gaussian("x"), n_components=2), toy(n=5000))
-    index, weights = rows_for_relabelling(case.rows)
+    index, weights = rows_to_match_on(case.rows)
     assert len(index) <= MAX_ROWS
     assert weights.sum() == MAX_ROWS
     assert len(np.unique(index)) == len(index)
