@@ -249,7 +249,9 @@ def delta_method(
     _check_choice("delta_method", "method", method, METHODS)
     z = normal_quantile(level, "delta_method")
     if not callable(function):
-        raise SpecError(f"delta_method(function={function!r}): a function of the parameters is needed, e.g. lambda p: p['mean'][1] - p['mean'][0].")
+        raise SpecError(
+            f"delta_method(function={function!r}): a function of the parameters is needed, e.g. lambda p: p['mean'][1] - p['mean'][0]."
+        )
     found = estimated("delta_method", fit, data, sample_weight, method=method)
     coordinates, covariance = found.curvature.coordinates, found.covariance(method)
     here = coordinates.vector(found.curvature.at)
@@ -265,8 +267,13 @@ def delta_method(
         slopes[:, i] = (sides[0] - sides[1]).ravel() / (2.0 * step)
     own = slopes @ covariance @ slopes.T
     error = np.sqrt(np.maximum(np.diag(own), 0.0)).reshape(middle.shape)
-    four = (middle, error, middle - z * error, middle + z * error)
-    return DeltaMethod(*(value if value.shape else float(value) for value in four), covariance=own, level=level)
+    ends = middle - z * error, middle + z * error
+    return DeltaMethod(_plain(middle), _plain(error), _plain(ends[0]), _plain(ends[1]), own, level)
+
+
+def _plain(value: Array) -> Any:
+    """A float where the array has no axes."""
+    return value if value.shape else float(value)
 
 
 def _values(function: Callable[[xr.Dataset], Any], p: xr.Dataset, shape: tuple[int, ...] | None = None) -> Array:
@@ -274,7 +281,9 @@ def _values(function: Callable[[xr.Dataset], Any], p: xr.Dataset, shape: tuple[i
     try:
         value = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SpecError(f"delta_method: the function returned {given!r}; a number or an array of numbers is needed.") from None
+        raise SpecError(
+            f"delta_method: the function returned {given!r}; a number or an array of numbers is needed."
+        ) from None
     if not np.all(np.isfinite(value)):
         raise SpecError(
             f"delta_method: the function returned {np.array2string(value, precision=5)} at or near the estimate; finite numbers are needed."
@@ -326,7 +335,11 @@ def estimated(what: str, fit: EMFit, data: Any, sample_weight: Any, *, method: s
             "Climb on with fit(spec, data, starts=[fit.parameters])."
         )
     found = Estimated(fit, program, curvature)
-    held = [label for label, row in zip(found.scalars.labels, curvature.jacobians(found.scalars)[0], strict=True) if not row.any()]
+    held = [
+        label
+        for label, row in zip(found.scalars.labels, curvature.jacobians(found.scalars)[0], strict=True)
+        if not row.any()
+    ]
     if held:
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         warnings.warn(
@@ -387,4 +400,6 @@ def check_level(level: float, what: str) -> None:
 
 def _check_choice(what: str, name: str, value: Any, legal: tuple[str, ...]) -> None:
     if value not in legal:
-        raise SpecError(f"{what}({name}={value!r}): legal are {', '.join(map(repr, legal))}.{nearest(str(value), legal)}")
+        raise SpecError(
+            f"{what}({name}={value!r}): legal are {', '.join(map(repr, legal))}.{nearest(str(value), legal)}"
+        )

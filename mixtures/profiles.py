@@ -55,9 +55,7 @@ class ProfileInterval:
     curve: pd.DataFrame
 
     def __repr__(self) -> str:
-        return (
-            f"<ProfileInterval: {self.parameter} {self.estimate:.5g}, {100 * self.level:g} % from {self.lower:.5g} to {self.upper:.5g}>"
-        )
+        return f"<ProfileInterval: {self.parameter} {self.estimate:.5g}, {100 * self.level:g} % from {self.lower:.5g} to {self.upper:.5g}>"
 
 
 def profile_interval(
@@ -149,14 +147,14 @@ class _Profile:
         self.turn = np.linalg.cholesky(curvature.covariance)
         self.height = self.program.evaluate(curvature.at).log_likelihood
         self.label, self.link = found.scalars.labels[index], found.scalars.links[index]
-        self.best = self.value(np.zeros(len(self.here)))
-        self.slope = self.value_slope(np.zeros(len(self.here)))
-        self.error = float(np.sqrt(self.slope @ self.slope))
-        if not self.error > 0:
+        if not curvature.jacobians(found.scalars)[0][index].any():
             raise FitError(
                 f"profile_interval: {self.label} is at the edge of the parameter space ({found.estimate[index]:g}), where the likelihood "
                 "ratio has another distribution. Use bootstrap(fit, data)."
             )
+        self.best = self.value(np.zeros(len(self.here)))
+        self.slope = self.value_slope(np.zeros(len(self.here)))
+        self.error = float(np.linalg.norm(self.slope))
 
     def params(self, u: Array) -> Params:
         """The parameters at u, standardised."""
@@ -284,5 +282,5 @@ def _interval(profile: _Profile, level: float) -> ProfileInterval:
             "signed_root": [point.root for point in points],
         }
     )
-    ends = (profile.shown(side.end) for side in (lower, upper))
-    return ProfileInterval(profile.label, level, float(profile.found.estimate[profile.index]), *ends, curve=curve)
+    middle = float(profile.found.estimate[profile.index])
+    return ProfileInterval(profile.label, level, middle, profile.shown(lower.end), profile.shown(upper.end), curve)

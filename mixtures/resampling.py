@@ -108,7 +108,9 @@ class Bootstrap:
         )
 
     def __repr__(self) -> str:
-        failed = "".join(f", {count} {status.name.lower().replace('_', ' ')}" for status, count in self.failures.items())
+        failed = "".join(
+            f", {count} {status.name.lower().replace('_', ' ')}" for status, count in self.failures.items()
+        )
         cut = f" of {self.requested} (interrupted)" if self.interrupted else ""
         return f"<Bootstrap, {self.kind}: {len(self.draws)} draws{cut}{failed}>"
 
@@ -203,9 +205,7 @@ def bootstrap(
         )
     import pandas as pd
 
-    table = pd.DataFrame(
-        np.array(list(found.values())), columns=scalars.labels, index=pd.Index(found, name="draw")
-    )
+    table = pd.DataFrame(np.array(list(found.values())), columns=scalars.labels, index=pd.Index(found, name="draw"))
     return Bootstrap(fit, kind, table, dict(failures), int(draws))
 
 

@@ -7,8 +7,8 @@ from helpers_bayes import SMALL, Bound, toy
 
 import mixtures as mx
 from mixtures.bayes.relabel import permute, relabel
-from mixtures.matching import MAX_ROWS, _assign, rows_to_match_on
 from mixtures.em.coordinates import Coordinates
+from mixtures.matching import MAX_ROWS, _assign, rows_to_match_on
 
 THREE = Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Bernoulli("s"), n_components=3), SMALL)
 
