@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .domains import IDENTITY
 from .em.program import Params
 from .errors import FitError, SpecError, nearest
 from .families.base import Array, DegenerateComponentError
@@ -26,8 +27,16 @@ GROWTH = 1.25
 """Factor by which steps grow."""
 FARTHEST = 30.0
 """Half-widths from the estimate at which a side counts as open."""
-SOLVED = 1e-4
+FARTHEST_LOG = 20.0
+"""The same on a logarithmic or logit scale: a factor of 5e8."""
+REACH = 10.0
+"""Standard errors that one solution may move any of the others by: it stays on the branch it came from."""
+FAR_OUT = 1e3
+"""What stands for infinity on a logarithmic or logit scale."""
+SOLVED = 1e-3
 """Distance from the constrained maximum, in standard errors, at which it counts as found."""
+ROUNDS = 10
+"""Attempts at a constrained maximum, each from where the last one ended."""
 HIGHER = 1e-6
 """Rise of the log-likelihood above the estimate's that shows the estimate not to be the maximum."""
 
@@ -41,7 +50,8 @@ class ProfileInterval:
     parameter, level
         What it is the interval of.
     estimate, lower, upper
-        In data units; an end is the edge of the parameter space (0, 1 or infinity) where the profile never falls low enough.
+        In data units; an end is the edge of the parameter space (0, 1 or infinity) where the profile never falls low enough. Other
+        probabilities that are estimated at 0 or 1 are held there (with a warning), which makes the interval too narrow, if anything.
     curve
         The profile as far as it was followed, by rising value: value, log_likelihood (maximised over all other parameters) and
         signed_root, the signed square root of twice its fall, which is straight where the Wald interval serves.
@@ -181,16 +191,23 @@ class _Profile:
             ),
         )
         values = self.found.scalars.natural(named_values(self.program.spec, by_point))[:, self.index]
-        return np.asarray(self.link.forward(values))
+        with np.errstate(divide="ignore"):
+            linked = np.asarray(self.link.forward(values))
+        return linked if self.link is IDENTITY else np.clip(linked, -FAR_OUT, FAR_OUT)
 
     def fall(self, u: Array) -> tuple[float, Array]:
         """How far the log-likelihood lies below the estimate's, and the derivative (m,) of that."""
         try:
-            p = self.params(u)
-            evaluation = self.program.evaluate(p)
+            with np.errstate(all="ignore"):
+                p = self.params(u)
+                evaluation = self.program.evaluate(p)
+                depth = self.height - evaluation.log_likelihood
+                gradient = -self.turn.T @ self.coordinates.gradient(evaluation, p)
+            if np.isfinite(depth) and np.all(np.isfinite(gradient)):
+                return depth, gradient
         except (DegenerateComponentError, np.linalg.LinAlgError):
-            return 1e6 + 0.5 * float(u @ u), u
-        return self.height - evaluation.log_likelihood, -self.turn.T @ self.coordinates.gradient(evaluation, p)
+            pass
+        return FAR_OUT**2 + 0.5 * float(u @ u), u
 
     def solve(self, t: float, start: Array) -> _Point:
         """The maximum of the likelihood where the scalar is t, near `start`."""
@@ -202,13 +219,15 @@ class _Profile:
             "jac": lambda u: (self.value_slope(u) / self.error)[None],
         }
         u, left = start, np.inf
-        for _ in range(4):
+        for _ in range(ROUNDS):
+            bounds = np.stack([u - REACH, u + REACH], axis=1)
+            options = {"ftol": 1e-11, "maxiter": 200}
             u = minimize(
-                self.fall, u, jac=True, method="SLSQP", constraints=[condition], options={"ftol": 1e-11, "maxiter": 200}
+                self.fall, u, jac=True, method="SLSQP", bounds=bounds, constraints=[condition], options=options
             ).x
             depth, gradient = self.fall(u)
-            along = self.value_slope(u)
-            across = gradient - along * (along @ gradient) / (along @ along)
+            along = self.value_slope(u) / self.error
+            across = gradient - along * (along @ gradient) / max(float(along @ along), 1e-300)
             left = float(np.hypot(np.linalg.norm(across), (self.value(u) - t) / self.error))
             if left <= SOLVED:
                 break
@@ -230,14 +249,17 @@ class _Profile:
 
     def _side(self, sign: float) -> _Side:
         points = [_Point(self.best, np.zeros(len(self.here)), 0.0)]
-        step = FIRST_STEP * self.half * self.error
+        step, farthest = FIRST_STEP * self.half * self.error, FARTHEST * self.half * self.error
+        if self.link is not IDENTITY:
+            farthest = min(farthest, FARTHEST_LOG)
         while abs(points[-1].root) < self.half:
             t = points[-1].t + sign * step
-            if abs(t - self.best) > FARTHEST * self.half * self.error:
+            if abs(t - self.best) > farthest:
                 return _Side(sign * np.inf, points[1:])
             points.append(self.solve(t, self._ahead(points, t)))
             step *= GROWTH
-        return _Side(self._crossing(points, sign), points[1:])
+        end = self._crossing(points[-2], points[-1])
+        return _Side(end.t, [*points[1:], end])
 
     def _ahead(self, points: list[_Point], t: float) -> Array:
         """Where the line through the last two points, or the tangent at the estimate, has the value t."""
@@ -247,21 +269,20 @@ class _Profile:
         before = points[-2]
         return last.u + (last.u - before.u) * (t - last.t) / (last.t - before.t)
 
-    def _crossing(self, points: list[_Point], sign: float) -> float:
-        """The value between the last two points at which the root is the quantile; what is solved on the way joins them."""
+    def _crossing(self, near: _Point, far: _Point) -> _Point:
+        """The point between two neighbours at which the root is the quantile."""
         from scipy.optimize import brentq
 
-        near, far = points[-2], points[-1]
         known = {near.t: near, far.t: far}
 
         def above(t: float) -> float:
             if t not in known:
                 share = (t - near.t) / (far.t - near.t)
                 known[t] = self.solve(t, near.u + share * (far.u - near.u))
-                points.append(known[t])
             return abs(known[t].root) - self.half
 
-        return float(brentq(above, near.t, far.t, xtol=1e-9 * self.error))
+        brentq(above, near.t, far.t, xtol=1e-8 * self.error)
+        return min(known.values(), key=lambda point: abs(abs(point.root) - self.half))
 
     def shown(self, t: float) -> float:
         """A value in data units."""

@@ -295,6 +295,30 @@ def test_profile_interval_of_one_mean_has_a_closed_form():
     np.testing.assert_allclose([found.estimate - found.lower, found.upper - found.estimate], reach, rtol=1e-6)
 
 
+def test_profile_intervals_do_not_depend_on_units(two):
+    fit, data = two
+    far = {"x": 1e6 + 4096.0 * data["x"].to_numpy()}
+    truth = TRUTH | {"mean": [[1e6], [1e6 + 4 * 4096.0]], "covariance": [[[4096.0**2]], [[4096.0**2]]]}
+    other = mx.fit(TWO, far, starts=[truth])
+    here, there = mx.profile_interval(fit, data, "mean[0, x]"), mx.profile_interval(other, far, "mean[0, x]")
+    np.testing.assert_allclose(
+        [(e - 1e6) / 4096.0 for e in (there.lower, there.upper)], [here.lower, here.upper], atol=1e-7
+    )
+
+
+def test_a_side_on_which_the_likelihood_never_falls_low_enough_ends_at_the_edge():
+    """A component of few rows: without it the likelihood falls by less than the quantile asks for."""
+    x = np.concatenate([np.random.default_rng(13).normal(size=80), [2.4, 2.6]])
+    fit = mx.fit(
+        mx.Mixture([mx.Gaussian("x", mean=0.0, covariance=1.0), mx.Gaussian("x", mean=2.5, covariance=1.0)]), {"x": x}
+    )
+    found = mx.profile_interval(fit, {"x": x}, "weights[1]")
+    zero = stats.norm.logpdf(x).sum()
+    assert fit.log_likelihood - zero < 0.5 * stats.chi2(1).ppf(0.95)
+    assert found.lower == 0.0
+    assert 0 < found.upper < 1
+
+
 def test_profile_intervals_of_weights_mirror_each_other(two):
     fit, data = two
     one, other = (mx.profile_interval(fit, data, f"weights[{k}]") for k in (0, 1))
