@@ -323,7 +323,7 @@ def estimated(what: str, fit: EMFit, data: Any, sample_weight: Any, *, method: s
     gradient = curvature.coordinates.gradient(program.evaluate(p), p)
     if not curvature.is_maximum:
         raise FitError(
-            f"{what}: the information is singular (its smallest eigenvalue is {curvature.smallest:.2g} of the largest at most): the data do "
+            f"{what}: the information is singular (scaled to unit diagonal, its smallest eigenvalue is {curvature.smallest:.2g}): the data do "
             f"not determine the direction of {curvature.flat_direction()}. Use fewer components, fix or share a parameter, or "
             "estimate='map' with an informative prior."
         )
@@ -357,12 +357,14 @@ def program_of(what: str, fit: EMFit, data: Any, sample_weight: Any) -> Program:
     Raises
     ------
     SpecError
-        If `fit` is none.
+        If `fit` is none, or nothing was estimated.
     DataError
         If the fit's log-likelihood on the rows is another than it was.
     """
     if not isinstance(fit, EMFit):
         raise SpecError(f"{what}(fit, data): the first argument is what mx.fit returns; found {type(fit).__name__}.")
+    if not Scalars(fit.resolved).labels:
+        raise SpecError(f"{what}: every parameter of {fit.specification!r} is fixed. Leave one free.")
     program = Program(fit.resolved, _rows(fit, data, sample_weight), fit.estimate)
     value = float(program.v @ program.row_log_likelihood(program.to_standard(fit.params)))
     if not abs(value - fit.log_likelihood) <= 1e-8 * max(1.0, abs(fit.log_likelihood)):

@@ -35,6 +35,8 @@ FAR_OUT = 1e3
 """What stands for infinity on a logarithmic or logit scale."""
 SOLVED = 1e-3
 """Distance from the constrained maximum, in standard errors, at which it counts as found."""
+PRECISION = 1e-9
+"""Change of the log-likelihood at which one attempt at a constrained maximum ends."""
 ROUNDS = 10
 """Attempts at a constrained maximum, each from where the last one ended."""
 HIGHER = 1e-6
@@ -221,7 +223,7 @@ class _Profile:
         u, left = start, np.inf
         for _ in range(ROUNDS):
             bounds = np.stack([u - REACH, u + REACH], axis=1)
-            options = {"ftol": 1e-11, "maxiter": 200}
+            options = {"ftol": PRECISION, "maxiter": 100}
             u = minimize(
                 self.fall, u, jac=True, method="SLSQP", bounds=bounds, constraints=[condition], options=options
             ).x
@@ -237,11 +239,20 @@ class _Profile:
                 "away). Use bootstrap(fit, data), or fewer components."
             )
         if depth < -HIGHER:
-            raise FitError(
-                f"profile_interval: at {self.label} = {self.shown(t):.6g} the log-likelihood is {-depth:.6g} above the estimate's, which is "
-                "therefore not the maximum. Fit again with more starts."
-            )
+            self._refuse_higher(t, u, -depth)
         return _Point(t, u, float(np.sign(t - self.best) * np.sqrt(2.0 * max(depth, 0.0))))
+
+    def _refuse_higher(self, t: float, u: Array, gain: float) -> None:
+        """The profile has left the estimate's branch for a higher one: say of which sort that is."""
+        where = f"profile_interval: at {self.label} = {self.shown(t):.6g} the log-likelihood is {gain:.6g} above the estimate's"
+        if float(np.min(self.program.degeneracy(self.params(u)))) < self.found.fit.threshold:
+            raise FitError(
+                f"{where}, where a component is nearly singular: the likelihood is unbounded that way. Use bootstrap(fit, data), or sample "
+                "the posterior."
+            )
+        raise FitError(
+            f"{where}: another optimum lies that way. Fit again with more starts; if none finds a sound one, use bootstrap(fit, data)."
+        )
 
     def sides(self) -> tuple[_Side, _Side]:
         """Below and above the estimate."""
@@ -286,7 +297,7 @@ class _Profile:
 
     def shown(self, t: float) -> float:
         """A value in data units."""
-        shift = self.found.estimate[self.index] - float(self.link.inverse(np.array(self.best)))
+        shift = float(self.found.estimate[self.index]) - self.best if self.link is IDENTITY else 0.0
         return shift + float(self.link.inverse(np.array(t)))
 
 

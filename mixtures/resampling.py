@@ -155,7 +155,8 @@ def bootstrap(
     SpecError
         For another kind, or fewer than two draws.
     DataError
-        If the rows are not those of the fit; for the parametric bootstrap if cells are missing or weights are fractional.
+        If the rows are not those of the fit; for the parametric bootstrap if cells are missing, weights are fractional, or components of
+        different families draw rows that the others refuse.
     FitError
         If no refit converged, or none was done when the user interrupted.
 
@@ -227,14 +228,23 @@ def _resampled(fit: EMFit, program: Program, kind: str, draws: int, rng: RNGLike
     generator, rows = as_generator(rng), program.rows
     for stream in (np.random.default_rng(seed) for seed in spawn_seeds(generator, draws)):
         if kind == "parametric":
-            frame = simulate(fit.resolved, fit, round(rows.total), rng=stream, component=None)
-            yield fit.resolved.rows(frame)
+            yield _simulated(fit, round(rows.total), stream)
         else:
             if rows.weighting == "fractional":
                 drawn = rows.weights * stream.standard_exponential(len(rows.weights))
             else:  # the sum of one exponential per person
                 drawn = stream.standard_gamma(rows.weights)
             yield replace(rows, weights=drawn * (rows.total / drawn.sum()), weighting="fractional")
+
+
+def _simulated(fit: EMFit, count: int, rng: np.random.Generator) -> Rows:
+    frame = simulate(fit.resolved, fit, count, rng=rng, component=None)
+    try:
+        return fit.resolved.rows(frame)
+    except DataError as error:  # one component draws what another gives no density to
+        raise DataError(
+            f"bootstrap(kind='parametric'): the fit simulates rows that its own specification refuses ({error}) Use kind='weighted'."
+        ) from None
 
 
 def _refit(program: Program, fit: EMFit) -> tuple[Status, Params | None]:

@@ -472,3 +472,38 @@ def test_public_names_are_values_of_the_package():
     for name in ("standard_errors", "delta_method", "bootstrap", "profile_interval"):
         assert name in dir(mx)
         assert callable(getattr(mx, name))
+
+
+def test_rows_that_the_fit_simulates_but_its_specification_refuses():
+    rng = np.random.default_rng(14)
+    x = np.concatenate([rng.exponential(0.3, 100), np.abs(rng.normal(3.0, 2.0, 100))])
+    fit = mx.fit(mx.Mixture([mx.Exponential("x"), mx.Gaussian("x", mean=3.0, covariance=4.0)]), {"x": x}, rng=1)
+    with pytest.raises(mx.DataError, match=r"refuses.*Exponential.*kind='weighted'"):
+        mx.bootstrap(fit, {"x": x}, draws=20, rng=1)
+    assert len(mx.bootstrap(fit, {"x": x}, kind="weighted", draws=5, rng=1).draws) == 5
+
+
+def test_a_fit_of_nothing_has_no_standard_errors():
+    x = {"x": np.linspace(-1.0, 5.0, 30)}
+    null = mx.Mixture([mx.Gaussian("x", mean=m, covariance=1.0) for m in (0.0, 4.0)], weights="equal")
+    with pytest.raises(mx.SpecError, match=r"every parameter .* is fixed"):
+        mx.standard_errors(mx.fit(null, x), x)
+
+
+def test_a_profile_that_runs_into_a_singular_component_says_so():
+    rng = np.random.default_rng(3)
+    x = np.round(np.concatenate([rng.normal(size=40), rng.normal(2, 1, size=8)]), 1)
+    fit = mx.fit(TWO, {"x": x}, starts=10, rng=1)
+    with pytest.raises(mx.FitError, match=r"nearly singular.*bootstrap"):
+        mx.profile_interval(fit, {"x": x}, "mean[1, x]")
+
+
+@pytest.mark.slow
+def test_intervals_cover_as_often_as_they_should():
+    """See benchmarks/coverage.py for the full table."""
+    truth, hits = np.array([0.4, 0.6, 0.0, 4.0, 1.0, 1.0]), np.zeros(6)
+    for stream in np.random.default_rng(16).spawn(200):
+        data = mx.simulate(TWO, TRUTH, 1000, rng=stream, component=None)
+        table = mx.standard_errors(mx.fit(TWO, data, starts=5, rng=stream), data)
+        hits += (table["lower"] <= truth) & (truth <= table["upper"])
+    assert np.all((hits / 200 > 0.9) & (hits / 200 < 0.99))
