@@ -64,6 +64,11 @@ class Estimated:
         """Gradient (n, m) of every row's log density in the coordinates."""
         return self.curvature.coordinates.row_scores(self.curvature.at)
 
+    @property
+    def information_of(self) -> str:
+        """What the information is minus the Hessian of."""
+        return "log posterior density" if self.program.is_map else "log-likelihood"
+
     def covariance(self, method: str) -> Array:
         """Estimated covariance (m, m) of the coordinates, by "information" or "sandwich"."""
         bread = self.curvature.covariance
@@ -109,7 +114,7 @@ def standard_errors(
     -------
     pandas.DataFrame
         One row per scalar, labelled as in `cross_check` (e.g. `mean[0, waiting]`): estimate, standard_error (in the parameter's own
-        units), lower, upper. A probability estimated at 0 or 1 has NaN and a warning; the others are then computed with it held there.
+        units), lower, upper; `attrs` says how they were made. A probability estimated at 0 or 1 has NaN and a warning; the others are then computed with it held there.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def standard_errors(
     DataError
         If the rows are not those of the fit, or their weights are fractional and method is "information".
     FitError
-        If the fit is not at a maximum, a component is empty, or the information is singular (the flat direction is named).
+        If the fit is not at a maximum, a component is empty or nearly singular, or the information is singular (the flat direction is named).
 
     Examples
     --------
@@ -153,10 +158,12 @@ def standard_errors(
 
     import pandas as pd
 
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {"estimate": found.estimate, "standard_error": error, "lower": lower, "upper": upper},
         index=found.scalars.labels,
     )
+    table.attrs = {"method": method, "scale": scale, "level": level, "information": found.information_of}
+    return table
 
 
 def _mapped_back(found: Estimated, reach: Array) -> tuple[Array, Array]:
@@ -318,6 +325,12 @@ def estimated(what: str, fit: EMFit, data: Any, sample_weight: Any, *, method: s
         raise FitError(
             f"{what}: component {empty[0]} has weight 0 and the data say nothing about its parameters. "
             "Fit again with fewer components."
+        )
+    thinnest = float(np.min(program.degeneracy(p)))
+    if thinnest < fit.threshold:
+        raise FitError(
+            f"{what}: a component is nearly singular (smallest eigenvalue {thinnest:.2g}, threshold {fit.threshold:g}): the likelihood is "
+            "unbounded near there and its curvature says nothing. Use estimate='map', or fit with a lower threshold= if you mean it."
         )
     curvature = curvature_at(program, p)
     gradient = curvature.coordinates.gradient(program.evaluate(p), p)

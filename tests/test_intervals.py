@@ -80,7 +80,8 @@ def test_row_scores_add_up_to_the_gradient_for_products_missing_cells_and_counts
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(rng.integers(0, 2, (300, 4)).astype(float), columns=list("abcd"))
     frame.iloc[::7, 1] = np.nan
-    frame["x"], frame["v"] = rng.integers(0, 5, 300), rng.integers(1, 4, 300)
+    frame["x"], frame["v"] = rng.integers(0, 5, 300).astype(float), rng.integers(1, 4, 300)
+    frame.loc[::3, "x"] = np.nan
     spec = mx.Mixture(mx.Bernoulli(*"abcd") * mx.Poisson("x"), n_components=2)
     rows = spec.rows(frame, sample_weight="v")
     program = Program(spec.resolve(rows), rows)
@@ -132,6 +133,22 @@ def test_standard_errors_are_those_of_scipys_log_likelihood(two):
     assert logit["upper"] - logit["lower"] == pytest.approx(2 * z * expected[0] / (at[0] * (1 - at[0])), rel=1e-5)
     plain = mx.standard_errors(fit, data, scale="plain", level=0.9)
     np.testing.assert_allclose(plain["upper"] - plain["estimate"], stats.norm.ppf(0.95) * expected, rtol=1e-5)
+
+
+def test_sandwich_is_that_of_scipys_row_densities(two):
+    fit, data = two
+    x, at, step = data["x"].to_numpy(), natural(fit), 1e-5
+    bread = np.linalg.inv(-hessian(lambda p: two_log_likelihood(x, p), at, step=1e-3))
+    moves = step * np.eye(5)
+    scores = np.array(
+        [
+            [(two_log_likelihood(one, at + h) - two_log_likelihood(one, at - h)) / (2 * step) for h in moves]
+            for one in x[:, None]
+        ]
+    )
+    expected = np.sqrt(np.diag(bread @ scores.T @ scores @ bread))[[0, 0, 1, 2, 3, 4]]
+    found = mx.standard_errors(fit, data, method="sandwich")["standard_error"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_sandwich_of_one_normal_component_has_a_closed_form():
@@ -191,8 +208,9 @@ def test_a_map_fit_has_the_information_of_its_log_posterior():
     spec = mx.Mixture(mx.Bernoulli("hit", probability=mx.Beta(4, 4)), n_components=1)
     fit = mx.fit(spec, {"hit": hits}, estimate="map", rng=1)
     a, b = hits.sum() + 3.0, (1 - hits).sum() + 3.0
-    error = mx.standard_errors(fit, {"hit": hits})["standard_error"].iloc[0]
-    assert error == pytest.approx(np.sqrt(a * b / (a + b) ** 3), rel=1e-6)
+    table = mx.standard_errors(fit, {"hit": hits})
+    assert table.attrs["information"] == "log posterior density"
+    assert table["standard_error"].iloc[0] == pytest.approx(np.sqrt(a * b / (a + b) ** 3), rel=1e-6)
 
 
 def test_a_probability_at_an_edge_has_no_standard_error_and_the_others_do():
@@ -466,6 +484,18 @@ def test_a_fit_that_is_not_at_a_maximum_is_refused(two):
     hard = mx.fit(TWO, data, method=mx.HardEM(), starts=3, rng=1)
     with pytest.raises(mx.FitError, match=r"standard errors away.*starts="):
         mx.standard_errors(hard, data)
+
+
+def test_a_nearly_singular_fit_is_refused():
+    x = np.concatenate([np.random.default_rng(17).normal(size=30), np.full(4, 0.1234) + 1e-3 * np.arange(4)])
+    with pytest.warns(mx.MixtureWarning, match="nearly singular"):
+        fit = mx.fit(
+            TWO,
+            {"x": x},
+            starts=[{"weights": [0.9, 0.1], "mean": [[0.0], [0.1234]], "covariance": [[[1.0]], [[1e-6]]]}],
+        )
+    with pytest.raises(mx.FitError, match=r"nearly singular.*'map'"):
+        mx.standard_errors(fit, {"x": x})
 
 
 def test_public_names_are_values_of_the_package():
