@@ -23,6 +23,10 @@ def count_parameters(spec: Mixture) -> int:
             shape = parameter.shape(len(group.columns))
             domain = parameter.domain
             entries = domain.entries(shape)
+            together = domain.n_free(int(layout.owners.sum()), shape)
+            if together is not None:
+                total += together
+                continue
             coupled = len(entries) - domain.unconstrain(domain.neutral(shape)[None]).shape[1]
             for j in range(len(group.components)):
                 if layout.owners[j]:

@@ -127,6 +127,38 @@ class Domain:
         """One unconstrained number per shown entry, (J, len(entries)): the scale on which it is compared."""
         return self.unconstrain(value)
 
+    def chart(self, at: Array, alive: NDArray[np.bool_], *, wide: bool = False) -> Domain:
+        """Free coordinates of the values (J, *shape) of several components together, near `at`, or `wide`: usable far away too.
+
+        Components that are not alive (J,) have none of their own.
+        """
+        return self
+
+    @property
+    def is_coupled(self) -> bool:
+        """Whether the values of several components are legal only together."""
+        return False
+
+    def nearest(self, value: Array) -> Array:
+        """Values (J, *shape) that are legal together, near legal ones."""
+        return value
+
+    def n_free(self, count: int, shape: tuple[int, ...]) -> int | None:
+        """Number of free coordinates of so many components together; None where each has its own."""
+        return None
+
+    def coordinate_names(self, parameter: Parameter, columns: Sequence[str]) -> list[str]:
+        """What each coordinate is called, after the parameter."""
+        return [", ".join(parameter.place(columns, entry)) for entry in self.entries(parameter.shape(len(columns)))]
+
+    def unit_lengths(self, shape: tuple[int, ...], spread: Array) -> Array:
+        """What each coordinate (m,) is divided by when columns are divided by `spread`."""
+        here = self.unconstrain(self.neutral(shape)[None])
+        corners = self.constrain(np.concatenate([here, here + np.eye(here.shape[1])]), shape)
+        with np.errstate(all="ignore"):
+            moved = self.unconstrain(self.to_standard(corners, np.zeros_like(spread), spread))
+        return np.asarray(1.0 / np.diag(moved[1:] - moved[0]))
+
     def link(self, entry: tuple[int, ...]) -> Link:
         """The scale of that entry on which intervals are made: mapped back, they stay legal."""
         return IDENTITY
@@ -400,6 +432,9 @@ class Covariance(Domain):
     ----------
     structure
         "full", "diagonal" (off-diagonal zero) or "spherical" (a multiple of the identity).
+    code
+        Letters for volume, shape and orientation where these are equal for some components and not for others: then `chart`
+        has the free coordinates of all components together.
 
     References
     ----------
@@ -408,9 +443,35 @@ class Covariance(Domain):
     """
 
     structure: str = "full"
+    code: str | None = None
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.eye(shape[-1])
+
+    def chart(self, at: Array, alive: NDArray[np.bool_], *, wide: bool = False) -> Domain:
+        from .structures import Chart, Projected
+
+        if self.code is None:
+            return self
+        return Projected(self.structure, self.code, len(at)) if wide else Chart(self.code, at, alive)
+
+    @property
+    def is_coupled(self) -> bool:
+        return self.code is not None
+
+    def nearest(self, value: Array) -> Array:
+        from .structures import maximise_structure
+
+        if self.code is None:
+            return value
+        return maximise_structure(self.code, value[None], np.ones((1, len(value))), value[None])[0]
+
+    def n_free(self, count: int, shape: tuple[int, ...]) -> int | None:
+        if self.code is None:
+            return None
+        d = shape[0]
+        sizes = (1, d - 1, d * (d - 1) // 2)
+        return sum({"E": 1, "V": count, "I": 0}[letter] * size for letter, size in zip(self.code, sizes, strict=True))
 
     def problem(self, value: Array) -> str | None:
         if np.any(np.isinf(value)):

@@ -103,6 +103,10 @@ class Prior:
         """One draw of each parameter, (J, ...); components of one group get the same value."""
         raise NotImplementedError
 
+    def draw_problem(self, domains: Sequence[Domain], numbers: Numbers) -> str | None:
+        """Why `draw` is not the prior's own distribution, only good for points to try, or None."""
+        return None
+
     def mode_problem(self, numbers: Numbers) -> str | None:
         """Why the prior has no interior mode (so that `estimate="map"` is refused), or None."""
         return None
@@ -437,12 +441,13 @@ class NormalInverseWishart(Prior):
         on_mean = 0.5 * (
             d * np.log(kappa / (2 * np.pi)) - log_det - kappa * np.einsum("ji,jik,jk->j", gap, precision, gap)
         )
-        structure = domains[1].structure  # type: ignore[attr-defined]
-        if structure == "full":
-            prior_log_det = np.linalg.slogdet(matrix)[1]
-            constant = (
-                0.5 * nu * prior_log_det - 0.5 * nu * d * np.log(2.0) - np.array([multigammaln(0.5 * v, d) for v in nu])
-            )
+        structure, code = domains[1].structure, domains[1].code  # type: ignore[attr-defined]
+        if structure == "full" or code is not None:
+            constant: Array | float = 0.0
+            if code is None:
+                log_det_of_matrix = np.linalg.slogdet(matrix)[1]
+                log_gamma = np.array([multigammaln(0.5 * v, d) for v in nu])
+                constant = 0.5 * nu * log_det_of_matrix - 0.5 * nu * d * np.log(2.0) - log_gamma
             on_sigma = constant - 0.5 * (nu + d + 1) * log_det - 0.5 * np.einsum("jik,jki->j", matrix, precision)
         else:
             beta, variance = _inverse_gamma_numbers(structure, matrix, sigma)
@@ -462,8 +467,8 @@ class NormalInverseWishart(Prior):
         pulled = np.einsum("jik,jk->ji", precision, gap)
         by_mean = -kappa[:, None] * pulled
         from_mean = 0.5 * (kappa[:, None, None] * pulled[:, :, None] * pulled[:, None, :] - precision)
-        structure = domains[1].structure  # type: ignore[attr-defined]
-        if structure == "full":
+        structure, code = domains[1].structure, domains[1].code  # type: ignore[attr-defined]
+        if structure == "full" or code is not None:
             by_sigma = 0.5 * (precision @ matrix @ precision - (nu + d + 1)[:, None, None] * precision)
         else:
             beta, variance = _inverse_gamma_numbers(structure, matrix, sigma)
@@ -473,6 +478,13 @@ class NormalInverseWishart(Prior):
         total = np.where(owners[0][:, None, None], from_mean, 0.0) + np.where(own_sigma, by_sigma, 0.0)
         return [np.where(own_mean, by_mean, 0.0), total]
 
+    def draw_problem(self, domains: Sequence[Domain], numbers: Numbers) -> str | None:
+        code = domains[1].code  # type: ignore[attr-defined]
+        alike = np.ptp(numbers["nu"]) == 0 and np.ptp(numbers["scale_matrix"], axis=0).max(initial=0.0) == 0
+        if code is None or (code == "VEI" and alike):
+            return None
+        return f"the prior of structure={code!r} cannot be drawn from yet"
+
     def draw(
         self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
     ) -> list[Array]:
@@ -480,6 +492,8 @@ class NormalInverseWishart(Prior):
 
         count, d = numbers["mean"].shape
         structure = domains[1].structure  # type: ignore[attr-defined]
+        code = domains[1].code  # type: ignore[attr-defined]
+        structure = "full" if code is not None else structure  # drawn without regard to the code, and brought to it
         sigma = np.empty((count, d, d))
         for j in range(count):
             nu, matrix = float(numbers["nu"][j]), numbers["scale_matrix"][j]
@@ -488,9 +502,25 @@ class NormalInverseWishart(Prior):
             else:
                 beta, _ = _inverse_gamma_numbers(structure, matrix[None], matrix[None])
                 sigma[j] = np.diag(np.broadcast_to(beta[0] / rng.gamma(0.5 * nu, size=beta.shape[1]), (d,)))
-        sigma = sigma[_owner_of(groups[1])]
+        sigma = domains[1].nearest(sigma[_owner_of(groups[1])])
+        if code == "VEI":
+            sigma = _with_equal_shapes(numbers, rng)
         noise = np.einsum("jik,jk->ji", np.linalg.cholesky(sigma), rng.standard_normal((count, d)))
         return [(numbers["mean"] + noise / np.sqrt(numbers["kappa"])[:, None])[_owner_of(groups[0])], sigma]
+
+
+def _with_equal_shapes(numbers: Numbers, rng: np.random.Generator) -> Array:
+    """Diagonal covariances of one shape, from the first component's numbers.
+
+    With shape_j proportional to Lambda_jj / p_j, p is Dirichlet with J (nu + d + 1) / 2 for each column; volumes given the shape are
+    inverse gamma with d (nu + d + 1) / 2 and tr(Lambda shape^-1) / 2.
+    """
+    count, d = numbers["mean"].shape
+    scatter, half = np.diag(numbers["scale_matrix"][0]), 0.5 * (float(numbers["nu"][0]) + d + 1.0)
+    shape = scatter / rng.dirichlet(np.full(d, count * half))
+    shape /= np.exp(np.log(shape).mean())
+    volumes = 0.5 * np.sum(scatter / shape) / rng.gamma(d * half, size=count)
+    return _diagonal_matrices(volumes[:, None] * shape)
 
 
 def _log_det_and_inverse(sigma: Array) -> tuple[Array, Array]:

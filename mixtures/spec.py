@@ -381,6 +381,19 @@ class Mixture:
                     if problem:
                         raise UnsupportedError(f"Component {component}, {block!r}: {problem}")
 
+    def check_sampled(self) -> None:
+        """Refuse, by name, what EM can fit but PyMC not yet sample.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the component and the block.
+        """
+        for group in self.groups:
+            why = group.family.cannot_be_sampled()
+            if why is not None:
+                raise UnsupportedError(f"Component {group.components[0]}, {group.family!r}: {why}.")
+
     # -- text form ---------------------------------------------------------------------------------
 
     def to_toml(self) -> str:

@@ -65,6 +65,7 @@ def compile_pymc(spec: Mixture, data: Any, *, likelihood: str = "op", sample_wei
     """
     if likelihood not in LIKELIHOODS:
         raise SpecError(f"likelihood={likelihood!r}: legal are 'op' and 'reference'.")
+    spec.check_sampled()
     rows = spec.rows(data, sample_weight=sample_weight)
     program = Program(spec.resolve(rows), rows)
     with pm.Model(coords=_coords(program)) as model:

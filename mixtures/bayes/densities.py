@@ -24,6 +24,8 @@ __all__ = [
     "Density",
     "LocationMap",
     "SimplexMap",
+    "StructureMap",
+    "coupled_density",
     "diagonal_density",
     "normal_density",
     "simplex_jacobian",
@@ -209,6 +211,53 @@ class CovarianceMap(_Map):
         return found.sum(axis=-1, keepdims=True) if self.structure == "spherical" else found
 
 
+class StructureMap(_Map):
+    """Diagonal covariances (..., J, d, d) in data units from standardised volumes and shapes (..., m), of which one is equal.
+
+    Coordinates are the logarithms of the volumes, J or 1, then those of the shapes but for the last entry, d - 1 or J (d - 1).
+
+    Parameters
+    ----------
+    scale
+        (d,), units of the columns.
+    code
+        "VEI" or "EVI".
+    count
+        J.
+
+    References
+    ----------
+    Celeux & Govaert (1995), Gaussian parsimonious clustering models, Pattern Recognition 28, 781-793.
+    """
+
+    __props__ = ("code", "count", "scale")
+
+    def __init__(self, scale: Sequence[float], code: str, count: int) -> None:
+        self.scale, self.code, self.count = tuple(float(s) for s in scale), code, count
+        self.variances = np.array(self.scale) ** 2
+        self.volumes = count if code[0] == "V" else 1
+
+    def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*free[:-1], self.count, len(self.scale), len(self.scale))
+
+    def _variances(self, free: Array) -> Array:
+        """(..., J, d)."""
+        d = len(self.scale)
+        shapes = free[..., self.volumes :].reshape(*free.shape[:-1], -1, d - 1)
+        logs = np.concatenate([shapes, -shapes.sum(axis=-1, keepdims=True)], axis=-1)
+        return np.exp(free[..., : self.volumes, None] + logs) * self.variances
+
+    def ahead(self, free: Array) -> Array:
+        return self._variances(free)[..., None] * np.eye(len(self.scale))
+
+    def back(self, free: Array, gradient: Array) -> Array:
+        along = self._variances(free) * gradient.diagonal(axis1=-2, axis2=-1)
+        volumes, shapes = along.sum(axis=-1), along[..., :-1] - along[..., -1:]
+        if self.code[0] == "E":
+            return np.concatenate([volumes.sum(axis=-1, keepdims=True), shapes.reshape(*free.shape[:-1], -1)], axis=-1)
+        return np.concatenate([volumes, shapes.sum(axis=-2)], axis=-1)
+
+
 class SimplexMap(_Map):
     """Weights (..., K) from log ratios (..., K - 1) to the last weight."""
 
@@ -286,6 +335,12 @@ def wishart_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Arra
     return density, 0.5 * (precision @ product - power[..., None, None] * precision)
 
 
+def coupled_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
+    """The kernel of inverse Wisharts at covariances (..., J, d, d), their sum over J, with its gradient."""
+    density, slope = wishart_density(value, nu, matrix)
+    return density.sum(axis=-1), slope
+
+
 def diagonal_density(value: Array, nu: Array, matrix: Array) -> tuple[Array, Array]:
     """Inverse gamma (nu / 2, matrix_jj / 2) on every variance of diagonal covariances, without constant, with its gradient."""
     variance, rate = value.diagonal(axis1=-2, axis2=-1), 0.5 * matrix.diagonal(axis1=-2, axis2=-1)
@@ -305,5 +360,5 @@ def _inverse_gamma(variance: Array, shape: Array, rate: Array) -> tuple[Array, A
     return -(shape + 1.0) * np.log(variance) - ratio, (ratio - shape - 1.0) / variance
 
 
-for _op_type in (Density, CovarianceMap, LocationMap, SimplexMap, Pullback):
+for _op_type in (Density, CovarianceMap, StructureMap, LocationMap, SimplexMap, Pullback):
     register_object_mode(_op_type)

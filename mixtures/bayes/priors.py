@@ -18,8 +18,15 @@ from ..em.program import PriorTerm
 from ..errors import UnsupportedError
 from ..families.base import Array
 from ..priors import Beta, Dirichlet, Gamma, NormalInverseWishart, Prior
-from .densities import Density, diagonal_density, normal_density, spherical_density, wishart_density
-from .transforms import LogRatios, Standardised, StandardisedCovariance
+from .densities import (
+    Density,
+    coupled_density,
+    diagonal_density,
+    normal_density,
+    spherical_density,
+    wishart_density,
+)
+from .transforms import LogRatios, Standardised, StandardisedCovariance, VolumesAndShapes
 
 __all__ = ["Scope", "covariance_distribution", "declare", "mean_distribution"]
 
@@ -75,10 +82,14 @@ def _gamma(prior: Gamma, term: PriorTerm, scope: Scope) -> None:
 def _normal_inverse_wishart(prior: NormalInverseWishart, term: PriorTerm, scope: Scope) -> None:
     mean_name, covariance_name = term.parameters
     numbers = term.numbers
-    structure = scope.covariance_domain(covariance_name).structure if numbers["mean"].shape[-1] > 1 else "diagonal"
+    domain = scope.covariance_domain(covariance_name)
+    structure = domain.structure if numbers["mean"].shape[-1] > 1 else "diagonal"
     given = (scope.own(covariance_name, numbers[key]) for key in ("nu", "scale_matrix"))
-    transform = StandardisedCovariance(scope.scale, structure)
+    transform: Any = StandardisedCovariance(scope.scale, structure)
     distribution = covariance_distribution(structure, reference=scope.reference)
+    if domain.code is not None:
+        transform = VolumesAndShapes(scope.scale, domain.code, len(numbers["nu"]))
+        distribution = coupled_distribution(domain.code, reference=scope.reference)
     covariance = scope.variable(covariance_name, pm.CustomDist, *given, transform=transform, **distribution)
 
     owned, kappa, center = (scope.own(mean_name, value) for value in (covariance, numbers["kappa"], numbers["mean"]))
@@ -138,6 +149,36 @@ def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, 
         return draw(rng, _batch(size, nu, matrix), nu, matrix)
 
     return {"logp": logp, "random": random, "support_point": support_point, "signature": "(),(d,d)->(d,d)"}
+
+
+def coupled_distribution(code: str, *, reference: bool) -> Mapping[str, Any]:
+    """The kernel of an inverse Wishart for each of J covariances of one structure, a density of their volumes and shapes on the log scale.
+
+    Parameters are nu (J,) and Lambda (J, d, d). The normalising constant, which depends on the structure, is left out in both
+    programs.
+    """
+
+    def logp(value: Any, nu: Any, matrix: Any) -> Any:
+        nu, matrix = _unpad(nu, value.ndim - 2), _unpad(matrix, value.ndim)
+        if reference:
+            return (_inverse_wishart("full", value, nu, matrix) - _constant("full", nu, matrix)).sum(axis=-1)
+        return Density(coupled_density, 3, 1)(value, nu, matrix)[0]
+
+    def support_point(rv: Any, size: Any, nu: Any, matrix: Any) -> Any:
+        first = pt.diagonal(matrix, axis1=-2, axis2=-1)[..., :1, :, None] / (
+            nu[..., :1, None, None] + matrix.shape[-1] + 1.0
+        )
+        return first * np.eye(matrix.type.shape[-1]) + pt.zeros_like(matrix)
+
+    def random(nu: Array, matrix: Array, rng: np.random.Generator, size: Any = None) -> Array:
+        alike = np.ptp(nu, axis=-1).max() == 0 and np.ptp(matrix, axis=-3).max() == 0
+        if code != "VEI" or not alike:
+            raise UnsupportedError(
+                f"The prior of structure={code!r} cannot be drawn from yet; sample its posterior instead."
+            )
+        return _draw_equal_shapes(rng, _batch(size, nu[..., 0], matrix[..., 0, :, :]), nu, matrix)
+
+    return {"logp": logp, "random": random, "support_point": support_point, "signature": "(j),(j,d,d)->(j,d,d)"}
 
 
 def _unpad(value: Any, ndim: int) -> Any:
@@ -218,3 +259,16 @@ def _draw_spherical(rng: np.random.Generator, batch: tuple[int, ...], nu: Array,
     rate = 0.5 * np.trace(matrix, axis1=-2, axis2=-1) / d
     variance = rate / rng.gamma(np.broadcast_to(0.5 * nu, batch))
     return variance[..., None, None] * np.eye(d)
+
+
+def _draw_equal_shapes(rng: np.random.Generator, batch: tuple[int, ...], nu: Array, matrix: Array) -> Array:
+    """Diagonal covariances of one shape: Lambda_jj / shape_j is in proportion to a Dirichlet vector, volumes are inverse gamma given it."""
+    count, d = matrix.shape[-3], matrix.shape[-1]
+    scatter = matrix[..., 0, :, :].diagonal(axis1=-2, axis2=-1)
+    power = 0.5 * (nu[..., 0, None] + d + 1.0)
+    gammas = rng.standard_gamma(np.broadcast_to(count * power, (*batch, d)))
+    shape = np.log(scatter) - np.log(gammas)
+    shape = np.exp(shape - shape.mean(axis=-1, keepdims=True))
+    rate = 0.5 * (scatter / shape).sum(axis=-1, keepdims=True)
+    volumes = rate / rng.standard_gamma(np.broadcast_to(d * power, (*batch, count)))
+    return (volumes[..., None] * shape[..., None, :])[..., None] * np.eye(d)

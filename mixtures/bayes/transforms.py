@@ -9,9 +9,9 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from ..families.base import Array
-from .densities import CovarianceMap, Density, LocationMap, SimplexMap, simplex_jacobian, weighted_sum
+from .densities import CovarianceMap, Density, LocationMap, SimplexMap, StructureMap, simplex_jacobian, weighted_sum
 
-__all__ = ["LogRatios", "Standardised", "StandardisedCovariance"]
+__all__ = ["LogRatios", "Standardised", "StandardisedCovariance", "VolumesAndShapes"]
 
 
 class Standardised(Transform):
@@ -100,3 +100,39 @@ class StandardisedCovariance(Transform):
             power = np.full(self.d if self.structure == "diagonal" else 1, 2.0)
             constant = len(power) * np.log(2.0) + 2.0 * log_scale[: len(power)].sum()
         return Density(weighted_sum, 1, 1)(value, power, constant)[0]
+
+
+class VolumesAndShapes(Transform):
+    """Log volumes and log shapes of diagonal covariances (J, d, d) of standardised columns, one of the two equal.
+
+    Densities of such covariances are with respect to exactly these coordinates: there is no Jacobian.
+
+    Parameters
+    ----------
+    scale
+        (d,), the units of the columns.
+    code
+        "VEI" (equal shape) or "EVI" (equal volume).
+    count
+        J.
+    """
+
+    name = "volumes_and_shapes"
+    ndim_supp = 3
+
+    def __init__(self, scale: Array, code: str, count: int) -> None:
+        self.scale, self.code, self.count = scale, code, count
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        logs = pt.log(pt.diagonal(value, axis1=-2, axis2=-1) / self.scale**2)
+        volumes = logs.mean(axis=-1)
+        shapes = (logs - volumes[..., None])[..., :-1]
+        if self.code[0] == "V":
+            return pt.concatenate([volumes, shapes[..., 0, :]], axis=-1)
+        return pt.concatenate([volumes[..., :1], shapes.reshape((*shapes.shape[:-2], -1))], axis=-1)
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return StructureMap(self.scale.tolist(), self.code, self.count)(value)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return pt.zeros_like(value[..., 0])

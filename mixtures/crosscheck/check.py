@@ -166,6 +166,8 @@ def cross_check(
     generator = as_generator(rng)
     seed_mle, seed_map, seed_sample, seed_checks = spawn_seeds(generator, 4)
     say = progress or (lambda phase, done, total: None)
+    if posterior is None:
+        spec.check_sampled()
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
     mle = _mle(spec, resolved, rows, fit, starts, seed_mle, say)

@@ -45,8 +45,8 @@ class Coordinates:
     Empty components, probabilities of 0 and 1, and fixed entries have no coordinates: they keep their values.
     """
 
-    def __init__(self, program: Program, at: Params) -> None:
-        self.program, self.at = program, at
+    def __init__(self, program: Program, at: Params, *, wide: bool = False) -> None:
+        self.program, self.at, self.wide = program, at, wide
         free_weights = program.fixed_weights is None
         self.occupied = np.flatnonzero(at.weights > 0)
         self.n_weights = max(len(self.occupied) - 1, 0) if free_weights else 0
@@ -60,10 +60,11 @@ class Coordinates:
             for parameter in compiled.family.parameters:
                 layout, domain = compiled.layout[parameter.name], parameter.domain
                 same = layout.groups[:, None] == layout.groups
-                owners = np.flatnonzero(layout.owners & (same @ alive))
+                owners = np.flatnonzero(layout.owners & (same @ alive | (domain.is_coupled & alive.any())))
                 if not len(owners):
                     continue
                 own = theta[parameter.name][owners]
+                domain = domain.chart(own, alive[owners], wide=self.wide)
                 active = ~domain.at_boundary(own)
                 edge = ~active.reshape(own.shape) if active.size == own.size else np.zeros(own.shape, dtype=bool)
                 free = layout.free[owners].reshape(len(owners), -1)
@@ -80,16 +81,10 @@ class Coordinates:
         """What the coordinates (m,) are divided by when columns get unit variance: lengths then do not depend on the data's units."""
         parts = [np.ones(self.n_weights)]
         for s in self.sections:
-            compiled = self.program.groups[s.group]
-            shape = self.at.thetas[s.group][s.name].shape[1:]
-            here = s.domain.unconstrain(s.domain.neutral(shape)[None])
-            corners = s.domain.constrain(np.concatenate([here, here + np.eye(here.shape[1])]), shape)
-            with np.errstate(all="ignore"):
-                moved = s.domain.unconstrain(
-                    s.domain.to_standard(corners, np.zeros_like(compiled.spread), compiled.spread)
-                )
-            slopes = np.diag(moved[1:] - moved[0])
-            parts.append(np.broadcast_to(1.0 / slopes, s.active.shape)[s.active])
+            lengths = s.domain.unit_lengths(
+                self.at.thetas[s.group][s.name].shape[1:], self.program.groups[s.group].spread
+            )
+            parts.append(np.broadcast_to(lengths, s.active.shape)[s.active])
         return np.concatenate(parts)
 
     # -- points, one or many ---------------------------------------------------------------------------------------------
@@ -214,13 +209,11 @@ class Coordinates:
         for s in self.sections:
             compiled = self.program.groups[s.group]
             parameter = next(q for q in compiled.family.parameters if q.name == s.name)
-            entries = parameter.domain.entries(parameter.shape(len(compiled.scale)))
-            columns = compiled.family.columns
+            places = s.domain.coordinate_names(parameter, compiled.family.columns)
             public = compiled.group.names[s.name]
             for row, owner in enumerate(s.owners):
-                for i, entry in enumerate(entries):
+                for i, place in enumerate(places):
                     if s.active[row, i]:
-                        place = ", ".join(parameter.place(columns, entry))
                         found.append(
                             f"{public}[{compiled.components[owner]}; {place}]"
                             if place

@@ -54,7 +54,7 @@ class Crowd:
         self.runs: dict[int, Run] = {}
         self.members = [_Member(place) for place in range(len(points))]
         self.p = join(points)
-        self.coordinates = Coordinates(program, _inside(program, points[0]))
+        self.coordinates = Coordinates(program, _inside(program, points[0]), wide=True)
         self.stack = Stack(program, len(points))
         self.failed = np.zeros(len(points), dtype=bool)
         self.evaluation = self._first_pass()

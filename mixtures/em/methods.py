@@ -182,7 +182,7 @@ class SQUAREM(Method):
 def _leap(program: Program, start: Params, first: Params, second: Params) -> Params | None:
     """The squared extrapolation of three successive EM points, or None where it is not longer than the two steps themselves."""
     with np.errstate(divide="ignore", invalid="ignore"):  # the second step may have left the domain: no coordinates
-        coordinates = Coordinates(program, second)
+        coordinates = Coordinates(program, second, wide=True)
         a, b, c = (coordinates.vector(p) for p in (start, first, second))
     if not np.all(np.isfinite(a) & np.isfinite(b) & np.isfinite(c)):
         return None

@@ -297,4 +297,5 @@ def _tiled(value: NDArray[Any], size: int) -> NDArray[Any]:
 def _repeated(layout: Layout, size: int) -> Layout:
     count = len(layout.groups)
     groups = np.concatenate([layout.groups + s * count for s in range(size)])
-    return Layout(_tiled(layout.free, size), _tiled(layout.fixed, size), groups, _tiled(layout.owners, size))
+    sets = np.repeat(np.arange(size), count)
+    return Layout(_tiled(layout.free, size), _tiled(layout.fixed, size), groups, _tiled(layout.owners, size), sets)

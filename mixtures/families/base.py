@@ -41,13 +41,20 @@ class Layout(NamedTuple):
     """How the values of one parameter hang together over the J components of a block.
 
     free (J, *shape) marks entries to be estimated, fixed (J, *shape) holds the others, components with equal groups
-    (J,) share one value, and owners (J,) marks one component per group of estimated values.
+    (J,) share one value, and owners (J,) marks one component per group of estimated values. Components of one set (J,) may
+    be coupled in other ways, by the structure of their values.
     """
 
     free: NDArray[np.bool_]
     fixed: Array
     groups: NDArray[np.intp]
     owners: NDArray[np.bool_]
+    sets: NDArray[np.intp]
+
+    @property
+    def n_sets(self) -> int:
+        """Number of sets, all of the same number of components, one after the other."""
+        return int(self.sets[-1]) + 1
 
     def pooled(self, value: Array) -> Array:
         """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
@@ -316,6 +323,10 @@ class Family:
             return f"{parameter}={slot!r}: a parameter fixed in part is not supported yet. Fix all of it, or leave it free."
         return None
 
+    def cannot_be_sampled(self) -> str | None:
+        """Why the PyMC program has no form of the block yet, or None."""
+        return None
+
     def layout(self, blocks: tuple[Family, ...]) -> dict[str, Layout]:
         """How each parameter hangs together over `blocks`, one per component, all of this block's kind."""
         layouts = {}
@@ -333,7 +344,8 @@ class Family:
                 keys.append(("shared", slot.group) if isinstance(slot, Shared) else j)
             groups = np.array([keys.index(key) for key in keys], dtype=np.intp)
             some_free = free.reshape(len(blocks), -1).any(axis=1)
-            layouts[parameter.name] = Layout(free, fixed, groups, (groups == np.arange(len(blocks))) & some_free)
+            owners = (groups == np.arange(len(blocks))) & some_free
+            layouts[parameter.name] = Layout(free, fixed, groups, owners, np.zeros(len(blocks), dtype=np.intp))
         return layouts
 
     # -- the formulas ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains import Covariance, Parameter, Real, power_of_two
-from ..errors import DataError, SpecError, UnsupportedError, nearest
+from ..errors import DataError, SpecError, nearest
 from ..linear import Factors, factors
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot
@@ -32,7 +32,10 @@ _CODES = {
     "VII": ("spherical", False),
     "EII": ("spherical", True),
 }
-_LATER = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+_COUPLED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+"""Codes of structures that are equal in one respect and not in another: no word says them."""
+_TURNS_WITH_UNITS = ("spherical", "EVE", "VVE", "EEV", "VEV")
+"""Structures that other units of one column alone would not leave what they are."""
 
 
 class Gaussian(Family):
@@ -47,7 +50,10 @@ class Gaussian(Family):
     covariance
         Slot for the covariance, shape (d, d), in squared units; `Shared()` ties it over components.
     structure
-        "full", "diagonal" or "spherical"; also the codes VVV, EEE (full, tied), VVI, EEI, VII and EII of mclust.
+        "full", "diagonal" or "spherical", each tied by `covariance=Shared()`; or three letters for volume, shape and orientation,
+        each equal (E), of its own (V) or along the columns (I): VVV, EEE, VVI, EEI, VII and EII are those words' codes, and VEI,
+        EVI, VEE, EVE, VVE, EEV, VEV and EVV say what no word does. EVE, VVE, EEV and VEV mean what they say in the columns'
+        units. Structures with an orientation that is equal for shapes that are not, or the reverse, are fitted by EM, not sampled.
     prior
         `NormalInverseWishart(...)` or `FraleyRaftery()`. The default takes m from the data mean, nu = d + 2,
         Lambda = W, the pooled within-group covariance of a k-means partition, and
@@ -71,7 +77,7 @@ class Gaussian(Family):
     """
 
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
-    option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": _STRUCTURES}
+    option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": (*_STRUCTURES, *_COUPLED)}
     joint_priors: ClassVar[tuple[type[Prior], ...]] = (NormalInverseWishart, FraleyRaftery)
     completes_missing: ClassVar[bool] = True
     structure: str
@@ -87,12 +93,22 @@ class Gaussian(Family):
     ) -> None:
         structure, covariance = _canonical(structure, covariance)
         if len(columns) == 1 and (not isinstance(columns[0], list | tuple) or len(columns[0]) == 1):
-            structure = "full"  # one column: the three structures are one model
+            if structure in _COUPLED and structure[0] == "E" and covariance is None:
+                covariance = Shared()
+            structure = "full"  # one column: only the volume is left
         super().__init__(*columns, mean=mean, covariance=covariance, structure=structure, prior=prior, name=name)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:  # type: ignore[override]
-        return (Parameter("mean", Real()), Parameter("covariance", Covariance(self.structure), ("column", "column")))
+        domain = Covariance(self.structure)
+        if self.structure in _COUPLED:
+            domain = Covariance("diagonal" if self.structure[2] == "I" else "full", self.structure)
+        return (Parameter("mean", Real()), Parameter("covariance", domain, ("column", "column")))
+
+    @property
+    def _along_columns(self) -> bool:
+        """Whether covariances are diagonal."""
+        return self.structure in ("diagonal", "spherical") or self.structure[2] == "I"
 
     def _check_slots(self) -> None:
         super()._check_slots()
@@ -111,12 +127,22 @@ class Gaussian(Family):
             )
         if parameter == "mean" and isinstance(slot, Shared) and not isinstance(inner_slot(slot), Fixed):
             return f"{parameter}={slot!r}: sharing means that are estimated is not supported yet; fix them, or share covariances."
+        if parameter == "covariance" and self.structure in _COUPLED and not isinstance(slot, Free):
+            return f"{parameter}={slot!r}: structure={self.structure!r} says what is shared; leave the covariance free."
         return super().unsupported(parameter, slot)
+
+    def cannot_be_sampled(self) -> str | None:
+        if self.structure in _COUPLED and self.structure[2] != "I":
+            return (
+                f"structure={self.structure!r} has no coordinates yet that a sampler could use: fit it by EM, or sample "
+                "'full', 'diagonal', 'spherical', VEI or EVI"
+            )
+        return None
 
     # -- data --------------------------------------------------------------------------------------
 
     def standardise(self, x: Array, v: Array) -> tuple[Array, Array]:
-        """Centre at a median that is a data value; the scale is the standard deviation, for "spherical" one for all columns."""
+        """Centre at a median that is a data value; the scale is the standard deviation, one for all columns where the structure asks for it."""
         there = [~np.isnan(column) for column in x.T]
         center = np.array([_median(column[keep]) for column, keep in zip(x.T, there, strict=True)])
         spread = np.sqrt([_variance(x[keep, j] - center[j], v[keep]) for j, keep in enumerate(there)])
@@ -126,7 +152,7 @@ class Gaussian(Family):
                 f"Column {column!r} is constant (every row is {center[int(np.argmin(spread))]:g}): its variance is 0. "
                 "Leave it out."
             )
-        if self.structure == "spherical":
+        if self.structure in _TURNS_WITH_UNITS:
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))
         return center, spread
 
@@ -174,7 +200,7 @@ class Gaussian(Family):
 
     def statistics_after(self, work: Array, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         y, weighted = work, R.T[:, None, :] * work
-        if self.structure == "full":
+        if not self._along_columns:
             second = weighted @ y.transpose(0, 2, 1)
         else:
             second = np.einsum("jdn,jdn->jd", weighted, y)[:, :, None] * np.eye(y.shape[1])
@@ -213,12 +239,25 @@ class Gaussian(Family):
             if self.structure == "spherical":
                 matrix, means = (np.trace(matrix, axis1=1, axis2=2) / d)[:, None, None] * np.eye(d), d * means
             scatter = scatter + matrix
-            rows = rows + numbers["nu"] + means + (d + 1 if self.structure == "full" else 2)
+            rows = rows + numbers["nu"] + means + (2 if self.structure in ("diagonal", "spherical") else d + 1)
+        if self.structure in _COUPLED:
+            return self._maximise_together(scatter, rows, now, where)
         if self.structure == "diagonal":
             scatter = scatter * np.eye(d)
         best = scatter / np.where(rows > 0, rows, 1.0)[:, None, None]
         best = np.where((rows > 0)[:, None, None], 0.5 * (best + best.transpose(0, 2, 1)), now)
         return where.filled(best)
+
+    def _maximise_together(self, scatter: Array, rows: Array, now: Array, where: Layout) -> Array:
+        from ..structures import maximise_structure
+
+        sets = (where.n_sets, -1)
+        shapes = scatter.reshape(*sets, *scatter.shape[1:]), rows.reshape(*sets), now.reshape(*sets, *now.shape[1:])
+        try:
+            best = maximise_structure(self.structure, *shapes)
+        except np.linalg.LinAlgError:
+            raise DegenerateComponentError(int(np.argmin(rows))) from None
+        return np.asarray(0.5 * (best + best.swapaxes(-1, -2))).reshape(now.shape)
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         factor = _factors(theta["covariance"]).lower
@@ -230,7 +269,7 @@ class Gaussian(Family):
 
         count, d = int(theta["mean"].type.shape[0]), len(self.columns)
         mean, covariance = theta["mean"], theta["covariance"]
-        if self.structure != "full" or d == 1:
+        if self._along_columns or d == 1:
             sd = pt.sqrt(pt.diagonal(covariance, axis1=1, axis2=2))
             return pm.logp(pm.Normal.dist(mu=mean[None], sigma=sd[None]), x[:, None, :]).sum(axis=-1)
         return pt.stack([pm.logp(pm.MvNormal.dist(mu=mean[k], cov=covariance[k]), x) for k in range(count)], axis=1)
@@ -258,7 +297,7 @@ class Gaussian(Family):
     def kernel(self, rows: RowSource, count: int) -> Kernel:
         from ..kernels.bound import DiagonalGaussianKernel, FullGaussianKernel
 
-        full = self.structure == "full" and len(self.columns) > 1
+        full = not self._along_columns and len(self.columns) > 1
         return (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factors)
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
@@ -270,6 +309,10 @@ class Gaussian(Family):
     def marginal(self, theta: Theta, columns: Sequence[int]) -> Theta:
         kept = list(columns)
         return {"mean": theta["mean"][:, kept], "covariance": theta["covariance"][:, kept][:, :, kept]}
+
+    def marginal_block(self, columns: Sequence[int]) -> Family:
+        plain = {"structure": "diagonal" if self._along_columns else "full"} if self.structure in _COUPLED else {}
+        return type(self)(*(self.columns[j] for j in columns), name=self.name, **{**self.option_values(), **plain})
 
     def completed(self, S: Mapping[str, Array], theta: Theta, columns: Sequence[int]) -> dict[str, Array]:
         """With whitened observed cells y and B = L^-1 Sigma[:, o] L_o^-T, whole rows have mean B y and covariance I - B B' given them.
@@ -286,7 +329,7 @@ class Gaussian(Family):
         B = _factors(covariance).inverse @ covariance[:, :, kept] @ observed.transpose(0, 2, 1)
         turned = B.transpose(0, 2, 1)
         second = B @ S["second"] @ turned + mass[:, None, None] * (np.eye(d) - B @ turned)
-        if self.structure != "full":
+        if self._along_columns:
             second = second * np.eye(d)
         return {"mass": mass, "first": np.einsum("jab,jb->ja", B, S["first"]), "second": second}
 
@@ -299,13 +342,10 @@ def _canonical(structure: str, covariance: Any) -> tuple[str, Any]:
     if structure in _STRUCTURES:
         return structure, covariance
     code = str(structure).upper()
-    if code in _LATER:
-        raise UnsupportedError(
-            f"Gaussian(structure={structure!r}): this volume-shape-orientation structure is not supported yet; full, "
-            "diagonal and spherical are, each with covariance=Shared() too."
-        )
+    if code in _COUPLED:
+        return code, covariance
     if code not in _CODES:
-        legal = [*_STRUCTURES, *_CODES]
+        legal = [*_STRUCTURES, *_CODES, *_COUPLED]
         raise SpecError(
             f"Gaussian(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are "
             f"{', '.join(legal)}."

@@ -89,7 +89,7 @@ def legal_theta(block: Family, rng: np.random.Generator) -> Theta:
         free = q.domain.unconstrain(np.stack([q.domain.neutral(shape)] * 2))
         for spread in (0.7, 0.3, 0.1, 0.0):
             moved = q.domain.constrain(free + spread * rng.standard_normal(free.shape), shape)
-            value = layout[q.name].filled(moved)[layout[q.name].groups]
+            value = q.domain.nearest(layout[q.name].filled(moved)[layout[q.name].groups])
             if all(q.domain.problem(one) is None for one in value):
                 break
         theta[q.name] = value

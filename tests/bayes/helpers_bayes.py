@@ -99,6 +99,12 @@ def toy(seed: int = 0, n: int = 60) -> dict:
 
 
 SMALL = toy()
+HOLES = {
+    **SMALL,
+    "x": np.where(np.arange(60) % 7 == 0, np.nan, SMALL["x"]),
+    "y": np.where(np.arange(60) % 5 == 0, np.nan, SMALL["y"]),
+    "known": np.where(np.arange(60) % 4 == 0, np.arange(60) % 2, np.nan),
+}
 LSAT = mx.load_dataset("lsat6")
 HOUSE = mx.load_dataset("house_votes_84")
 VOTES = HOUSE.columns[1:7].tolist()
@@ -111,6 +117,13 @@ CASES = {
     "diagonal tied": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="EEI"), n_components=2), SMALL),
     "spherical": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="spherical"), n_components=2), SMALL),
     "spherical tied": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="EII"), n_components=2), SMALL),
+    "equal shapes": Bound(mx.Mixture(mx.Gaussian("x", "y", structure="VEI"), n_components=2), SMALL),
+    "equal volumes": Bound(
+        mx.Mixture([mx.Gaussian("x", "y", structure="EVI", mean=[0.0, 3.0]), mx.Gaussian("x", "y", structure="EVI")]),
+        SMALL,
+    ),
+    "missing cells": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=2), HOLES),
+    "labels": Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Labels("known"), n_components=2), HOLES),
     "one column": Bound(mx.Mixture(mx.Gaussian("x"), n_components=2, weights=mx.Dirichlet([2.0, 3.0])), SMALL),
     "one column tied": Bound(mx.Mixture(mx.Gaussian("x", covariance=mx.Shared()), n_components=2), SMALL),
     "one component": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=1), SMALL),
