@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
 from .families import Bernoulli, Binomial, Categorical, Exponential, Family, Gaussian, Labels, Poisson, Product, Uniform
-from .priors import Beta, Dirichlet, FraleyRaftery, Gamma, NormalInverseWishart
+from .priors import Beta, Dirichlet, FraleyRaftery, GammaPrior, NormalInverseWishart
 from .slots import Free, Shared
 from .spec import Mixture
 
@@ -50,7 +50,7 @@ __all__ = [
     "FitError",
     "FraleyRaftery",
     "Free",
-    "Gamma",
+    "GammaPrior",
     "Gaussian",
     "Labels",
     "Mixture",

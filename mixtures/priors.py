@@ -17,7 +17,16 @@ from .domains import Covariance, Domain, Positive, Shares, Simplex, UnitInterval
 from .errors import SpecError
 from .linear import factors
 
-__all__ = ["Beta", "Dirichlet", "FraleyRaftery", "Gamma", "NormalInverseWishart", "Numbers", "Prior", "default_prior"]
+__all__ = [
+    "Beta",
+    "Dirichlet",
+    "FraleyRaftery",
+    "GammaPrior",
+    "NormalInverseWishart",
+    "Numbers",
+    "Prior",
+    "default_prior",
+]
 
 Array = NDArray[np.float64]
 Numbers = Mapping[str, Array]
@@ -235,7 +244,7 @@ class Beta(_EachEntry):
 
 
 @dataclass(frozen=True, repr=False)
-class Gamma(_EachEntry):
+class GammaPrior(_EachEntry):
     """Gamma prior on positive parameters, density proportional to t^(shape - 1) exp(-rate t).
 
     Parameters
@@ -247,8 +256,8 @@ class Gamma(_EachEntry):
 
     Examples
     --------
-    >>> Gamma(2, 0.5)
-    Gamma(shape=2.0, rate=0.5)
+    >>> GammaPrior(2, 0.5)
+    GammaPrior(shape=2.0, rate=0.5)
     """
 
     shape: Any = 1.0
@@ -257,9 +266,9 @@ class Gamma(_EachEntry):
 
     def __repr__(self) -> str:
         return (
-            f"Gamma(shape={_plain(self.shape)}, rate={_plain(self.rate)})"
+            f"GammaPrior(shape={_plain(self.shape)}, rate={_plain(self.rate)})"
             if self.rate is not None
-            else f"Gamma(shape={_plain(self.shape)})"
+            else f"GammaPrior(shape={_plain(self.shape)})"
         )
 
     def resolve(self, x: Array, v: Array) -> Prior:
@@ -268,7 +277,7 @@ class Gamma(_EachEntry):
         there = ~np.isnan(x) * v[:, None]
         total = there.sum(axis=0)
         mean = (there * np.nan_to_num(x)).sum(axis=0) / np.where(total > 0, total, 1.0)
-        return Gamma(self.shape, 1.0 / np.where(mean > 0, mean, 1.0))
+        return GammaPrior(self.shape, 1.0 / np.where(mean > 0, mean, 1.0))
 
     def _each(self, value: Array, numbers: Numbers) -> Array:
         from scipy.special import gammaln, xlogy
@@ -285,7 +294,7 @@ class Gamma(_EachEntry):
 
     def mode_problem(self, numbers: Numbers) -> str | None:
         low = float(np.min(numbers["shape"]))
-        return None if low >= 1 else f"Gamma with shape {low:g} (below 1) has no interior mode"
+        return None if low >= 1 else f"GammaPrior with shape {low:g} (below 1) has no interior mode"
 
 
 @dataclass(frozen=True, repr=False)
@@ -570,6 +579,9 @@ class FraleyRaftery(Prior):
 
 def default_prior(domain: Domain) -> Prior | None:
     """The prior of a free parameter for which neither the user nor the family names one."""
-    return {UnitInterval: Beta(1.0, 1.0), Positive: Gamma(1.0), Shares: Dirichlet(1.0), Simplex: Dirichlet(1.0)}.get(
-        type(domain)
-    )
+    return {
+        UnitInterval: Beta(1.0, 1.0),
+        Positive: GammaPrior(1.0),
+        Shares: Dirichlet(1.0),
+        Simplex: Dirichlet(1.0),
+    }.get(type(domain))

@@ -15,8 +15,8 @@ class Counts(Family):
     *columns
         Names of the columns; their values are 0, 1, 2, ...
     rate
-        Expected count, shape (d,): free (None), fixed, a `Gamma` prior, or `Shared()`. The default prior is
-        Gamma(1, 1 / mean of the column).
+        Expected count, shape (d,): free (None), fixed, a `GammaPrior`, or `Shared()`. The default prior is
+        GammaPrior(1, 1 / mean of the column).
 
     Examples
     --------

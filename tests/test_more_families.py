@@ -27,8 +27,8 @@ def log_f(block, x, value):
 # --- one block, its free parameter, a truth that two components can be told apart by, a prior and scipy's form of it ---
 CASES = [
     (Binomial("a", "b", trials=12), [[0.2, 0.6], [0.7, 0.1]], mx.Beta(3, 2), stats.beta(3, 2)),
-    (Exponential("a", "b"), [[0.01, 3.0], [0.3, 80.0]], mx.Gamma(3, 0.5), stats.gamma(3, scale=2.0)),
-    (Poisson("a", "b"), [[2.0, 11.0], [9.0, 1.0]], mx.Gamma(3, 0.5), stats.gamma(3, scale=2.0)),
+    (Exponential("a", "b"), [[0.01, 3.0], [0.3, 80.0]], mx.GammaPrior(3, 0.5), stats.gamma(3, scale=2.0)),
+    (Poisson("a", "b"), [[2.0, 11.0], [9.0, 1.0]], mx.GammaPrior(3, 0.5), stats.gamma(3, scale=2.0)),
 ]
 WEIGHTS = [0.35, 0.65]
 with_cases = pytest.mark.parametrize(("block", "truth", "prior", "known"), CASES, ids=lambda item: type(item).__name__)
@@ -267,15 +267,15 @@ def test_a_missing_number_of_trials_in_toml_is_named_with_its_place():
 
 def test_the_default_prior_of_a_rate_weighs_one_waiting_time():
     x = {"a": [1.0, 2.0, 6.0], "b": [10.0, 20.0, 60.0]}
-    for given in (None, mx.Gamma()):
+    for given in (None, mx.GammaPrior()):
         block = mx.Mixture(Exponential("a", "b", rate=given), 1).resolve(x).components[0].blocks[0]
-        assert block.slots["rate"] == mx.Gamma(1.0, [3.0, 30.0])
+        assert block.slots["rate"] == mx.GammaPrior(1.0, [3.0, 30.0])
 
 
 def test_the_default_prior_and_open_bounds_come_from_the_cells_that_are_there():
     x = {"a": [1.0, np.nan, 3.0], "b": [10.0, 20.0, 60.0]}
     rates = mx.Mixture(Exponential("a", "b"), 1).resolve(x).components[0].blocks[0]
-    assert rates.slots["rate"] == mx.Gamma(1.0, [2.0, 30.0])
+    assert rates.slots["rate"] == mx.GammaPrior(1.0, [2.0, 30.0])
     box = mx.Mixture(Uniform("a", "b"), 1).resolve(x).components[0].blocks[0]
     assert box == Uniform("a", "b", low=[1.0, 10.0], high=[3.0, 60.0])
 
@@ -391,7 +391,7 @@ def test_draws_of_a_box_are_uniform():
         ({"low": 1, "high": 1}, "in column 'a' low=1 is not below high=1"),
         ({"low": [0, 3], "high": [1, 2]}, "in column 'b' low=3 is not below high=2"),
         ({"low": -np.inf, "high": 1}, "low must be finite"),
-        ({"low": mx.Gamma(), "high": 1}, "no prior for low"),
+        ({"low": mx.GammaPrior(), "high": 1}, "no prior for low"),
         ({"low": [0, 1, 2]}, r"low has shape \(3,\)"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mixtures import Beta, Dirichlet, FraleyRaftery, Gamma, Gaussian, Mixture, NormalInverseWishart, SpecError
+from mixtures import Beta, Dirichlet, FraleyRaftery, GammaPrior, Gaussian, Mixture, NormalInverseWishart, SpecError
 from mixtures.domains import Covariance, Positive, Real, Shares, Simplex, UnitInterval
 from mixtures.priors import default_prior
 
@@ -44,7 +44,7 @@ def test_beta_is_the_density_of_scipy(alpha, beta, p):
 
 @given(shape=st.floats(0.2, 9), rate=st.floats(0.1, 9), t=st.floats(0.01, 20))
 def test_gamma_is_the_density_of_scipy(shape, rate, t):
-    found = log_density(Gamma(shape, rate), [np.array([[t, 1.0], [2.0, t]])], [Positive()])
+    found = log_density(GammaPrior(shape, rate), [np.array([[t, 1.0], [2.0, t]])], [Positive()])
     expected = stats.gamma(shape, scale=1 / rate).logpdf([[t, 1.0], [2.0, t]]).sum(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
@@ -107,8 +107,8 @@ def test_a_tied_covariance_is_counted_once_and_a_fixed_mean_not_at_all(structure
 ENTRYWISE = [
     (Beta([2.0, 0.7], 3.0), UnitInterval()),
     (Beta(1.0, 1.0), UnitInterval()),
-    (Gamma([2.0, 0.5], 1.5), Positive()),
-    (Gamma(1.0, 1.5), Positive()),
+    (GammaPrior([2.0, 0.5], 1.5), Positive()),
+    (GammaPrior(1.0, 1.5), Positive()),
 ]
 
 
@@ -180,7 +180,7 @@ def assert_follows(sample, distribution):
     ("prior", "domain", "marginals"),
     [
         (Beta([2.0, 0.7], 3.0), UnitInterval(), [stats.beta(2.0, 3.0), stats.beta(0.7, 3.0)]),
-        (Gamma([2.0, 0.5], 1.5), Positive(), [stats.gamma(2.0, scale=1 / 1.5), stats.gamma(0.5, scale=1 / 1.5)]),
+        (GammaPrior([2.0, 0.5], 1.5), Positive(), [stats.gamma(2.0, scale=1 / 1.5), stats.gamma(0.5, scale=1 / 1.5)]),
     ],
 )
 def test_draws_of_an_entrywise_prior_follow_it(prior, domain, marginals):
@@ -240,8 +240,8 @@ def test_priors_are_compared_and_printed_by_their_numbers():
     assert hash(Beta(2, 2)) == hash(Beta(2.0, 2.0))
     for prior in (
         Beta(2, [1, 3]),
-        Gamma(2),
-        Gamma(2, 0.5),
+        GammaPrior(2),
+        GammaPrior(2, 0.5),
         Dirichlet([1, 2]),
         JOINT,
         FraleyRaftery(),
@@ -253,9 +253,9 @@ def test_priors_are_compared_and_printed_by_their_numbers():
 
 def test_open_numbers_are_filled_from_the_rows():
     x, v = np.array([[1.0, 0.0], [4.0, 0.0]]), np.array([3.0, 1.0])
-    assert not Gamma(2).is_resolved
-    assert Gamma(2).resolve(x, v) == Gamma(2, [1 / 1.75, 1.0])  # a column of zeros: rate 1
-    assert Gamma(2, 3).resolve(x, v) == Gamma(2, 3)
+    assert not GammaPrior(2).is_resolved
+    assert GammaPrior(2).resolve(x, v) == GammaPrior(2, [1 / 1.75, 1.0])  # a column of zeros: rate 1
+    assert GammaPrior(2, 3).resolve(x, v) == GammaPrior(2, 3)
     assert not NormalInverseWishart(kappa=1).is_resolved
     assert not FraleyRaftery().is_resolved
     assert JOINT.is_resolved
@@ -266,7 +266,7 @@ def test_open_numbers_are_filled_from_the_rows():
     [
         (UnitInterval(), Beta(1, 1)),
         (Simplex(), Dirichlet(1)),
-        (Positive(), Gamma(1)),
+        (Positive(), GammaPrior(1)),
         (Real(), None),
         (Covariance(), None),
     ],
@@ -285,8 +285,8 @@ def test_each_domain_has_its_default_prior(domain, prior):
         (lambda: Beta(True, 1), "expected a number"),
         (lambda: Beta([], 1), "expected a number"),
         (lambda: Beta([[1], [1, 2]], 1), "expected a number"),
-        (lambda: Gamma(1, np.nan), r"Gamma\(rate=nan\): expected .* finite"),
-        (lambda: Gamma(np.inf), "finite"),
+        (lambda: GammaPrior(1, np.nan), r"GammaPrior\(rate=nan\): expected .* finite"),
+        (lambda: GammaPrior(np.inf), "finite"),
         (lambda: Dirichlet(0), "Dirichlet: alpha must be greater than 0, or the prior is improper"),
         (
             lambda: NormalInverseWishart(kappa=0),
@@ -322,7 +322,8 @@ def test_a_joint_prior_that_does_not_fit_its_block_is_refused_where_it_is_writte
 
 
 @pytest.mark.parametrize(
-    ("prior", "shape"), [(Beta(0.5, 2), (2,)), (Beta(2, [1, 0.9]), (2,)), (Gamma(0.5, 1), (1,)), (Dirichlet(0.5), (3,))]
+    ("prior", "shape"),
+    [(Beta(0.5, 2), (2,)), (Beta(2, [1, 0.9]), (2,)), (GammaPrior(0.5, 1), (1,)), (Dirichlet(0.5), (3,))],
 )
 def test_a_parameter_below_1_has_no_mode_and_says_so(prior, shape):
     assert "(below 1) has no interior mode" in prior.mode_problem(stacked(prior, shape))

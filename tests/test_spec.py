@@ -13,7 +13,7 @@ from mixtures import (
     Dirichlet,
     FraleyRaftery,
     Free,
-    Gamma,
+    GammaPrior,
     Gaussian,
     Mixture,
     NormalInverseWishart,
@@ -26,7 +26,17 @@ from mixtures.em.program import Program
 
 NAMES = {
     name: getattr(mixtures, name)
-    for name in ("Bernoulli", "Beta", "Dirichlet", "FraleyRaftery", "Free", "Gamma", "Gaussian", "Mixture", "Shared")
+    for name in (
+        "Bernoulli",
+        "Beta",
+        "Dirichlet",
+        "FraleyRaftery",
+        "Free",
+        "GammaPrior",
+        "Gaussian",
+        "Mixture",
+        "Shared",
+    )
 } | {"NormalInverseWishart": NormalInverseWishart}
 
 
@@ -188,7 +198,7 @@ def test_the_rule_of_order_is_the_first_free_scalar_that_is_not_shared(spec, rul
         (lambda: Gaussian("x", mean=np.inf), "mean must be finite"),
         (lambda: Bernoulli("a", probability=1.5), r"probability must lie in \[0, 1\]; found \[1.5\]"),
         (lambda: Bernoulli("a", "b", probability=[0.5, -0.1]), r"probability must lie in \[0, 1\]"),
-        (lambda: Bernoulli("a", probability=Gamma(1)), "is no prior for probability, which is in UnitInterval"),
+        (lambda: Bernoulli("a", probability=GammaPrior(1)), "is no prior for probability, which is in UnitInterval"),
         (lambda: Bernoulli("a", probability=NormalInverseWishart()), "is a joint prior; write it as prior="),
         (
             lambda: Bernoulli("a", "b", probability=Beta([1, 2, 3])),

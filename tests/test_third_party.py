@@ -83,14 +83,14 @@ def test_errors_know_its_name_and_an_entry_point_that_leads_nowhere():
 
 
 def test_it_obeys_every_law(Counts):
-    for block in [*variants(Counts), Counts("a", "b", rate=mx.Gamma([3, 2], 0.5))]:
+    for block in [*variants(Counts), Counts("a", "b", rate=mx.GammaPrior([3, 2], 0.5))]:
         check_family(block)
 
 
 def test_it_is_written_and_read_as_toml(Counts):
-    spec = mx.Mixture(Counts("goals", rate=mx.Gamma(2)) * mx.Gaussian("height"), 2)
+    spec = mx.Mixture(Counts("goals", rate=mx.GammaPrior(2)) * mx.Gaussian("height"), 2)
     text = spec.to_toml()
-    assert 'family = "Counts"\ncolumns = ["goals"]\nrate = {prior = "Gamma", shape = 2.0}\n' in text
+    assert 'family = "Counts"\ncolumns = ["goals"]\nrate = {prior = "GammaPrior", shape = 2.0}\n' in text
     assert mx.Mixture.from_toml(text) == spec
     with pytest.raises(mx.SpecError, match=r"^component\.blocks\[0\]\.rte: unknown key\. Did you mean 'rate'\?"):
         mx.Mixture.from_toml(text.replace("rate", "rte", 1))
@@ -126,7 +126,7 @@ def test_em_finds_the_maximum_of_its_likelihood(Counts, data):
 
 
 def test_map_finds_the_mode_of_its_posterior(Counts, data):
-    spec = mx.Mixture(Counts("goals", "cards", rate=mx.Gamma(20, 4)), 2, weights=mx.Dirichlet(3))
+    spec = mx.Mixture(Counts("goals", "cards", rate=mx.GammaPrior(20, 4)), 2, weights=mx.Dirichlet(3))
     fit = mx.fit(spec, data, rng=1, starts=10, estimate="map")
     assert fit.converged
 

@@ -17,7 +17,7 @@ from ..domains import Covariance
 from ..em.program import PriorTerm
 from ..errors import UnsupportedError
 from ..families.base import Array
-from ..priors import Beta, Dirichlet, Gamma, NormalInverseWishart, Prior
+from ..priors import Beta, Dirichlet, GammaPrior, NormalInverseWishart, Prior
 from .densities import (
     Density,
     coupled_density,
@@ -73,7 +73,7 @@ def _beta(prior: Beta, term: PriorTerm, scope: Scope) -> None:
 
 
 @declare.register
-def _gamma(prior: Gamma, term: PriorTerm, scope: Scope) -> None:
+def _gamma(prior: GammaPrior, term: PriorTerm, scope: Scope) -> None:
     (name,) = term.parameters
     scope.variable(name, pm.Gamma, *(scope.own(name, term.numbers[key]) for key in ("shape", "rate")))
 

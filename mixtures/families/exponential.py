@@ -24,8 +24,8 @@ class Exponential(Family):
         Names of the columns; their values are greater than 0. Zeros, which a recorder rounds to, need an offset: a
         component on them alone would have an infinite density.
     rate
-        One over the mean, shape (d,), in one over the columns' units: free (None), fixed, a `Gamma` prior, or
-        `Shared()`. The default prior is Gamma(1, mean of the column).
+        One over the mean, shape (d,), in one over the columns' units: free (None), fixed, a `GammaPrior`, or
+        `Shared()`. The default prior is GammaPrior(1, mean of the column).
     name
         Name of the block.
 
@@ -54,7 +54,7 @@ class Exponential(Family):
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:
         there = v[:, None] * ~np.isnan(x)
         inverse = there.sum(axis=0) / np.nansum(v[:, None] * x, axis=0)
-        return super().resolve(inverse[None], np.ones(1), partition)  # an open `Gamma` takes 1 / mean of its rows
+        return super().resolve(inverse[None], np.ones(1), partition)  # an open `GammaPrior` takes 1 / mean of its rows
 
     def log_density(self, x: Array, theta: Theta) -> Array:
         with np.errstate(divide="ignore"):

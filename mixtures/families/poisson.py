@@ -25,8 +25,8 @@ class Poisson(Family):
     *columns
         Names of the columns; their values are 0, 1, 2, ...
     rate
-        Expected count, shape (d,): free (None), fixed, a `Gamma` prior, or `Shared()`. The default prior is
-        Gamma(1, 1 / mean of the column). A component of zeros alone has rate 0.
+        Expected count, shape (d,): free (None), fixed, a `GammaPrior`, or `Shared()`. The default prior is
+        GammaPrior(1, 1 / mean of the column). A component of zeros alone has rate 0.
     name
         Name of the block.
 
