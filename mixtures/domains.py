@@ -235,7 +235,15 @@ class Index(Known):
 
 @dataclass(frozen=True)
 class Positive(Domain):
-    """Numbers above zero, free on the log scale."""
+    """Numbers above zero, free on the log scale.
+
+    Parameters
+    ----------
+    reaches_zero
+        Whether 0 is a limit that estimates may reach (the rate of a Poisson), or no density is left there.
+    """
+
+    reaches_zero: bool = True
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.ones(shape)
@@ -245,17 +253,18 @@ class Positive(Domain):
         return None if np.all(legal) else "must be greater than 0 and finite"
 
     def estimate_problem(self, value: Array) -> str | None:
-        return self.problem(np.where(value == 0, 1.0, value))  # a limit that an estimate may reach
+        return self.problem(np.where(value == 0, 1.0, value) if self.reaches_zero else value)
 
     def nearest_edge(self, value: Array, tolerance: float) -> Array:
-        return np.where(value < tolerance, 0.0, value)
+        return np.where((value < tolerance) & self.reaches_zero, 0.0, value)
 
     def unconstrain(self, value: Array) -> Array:
         with np.errstate(divide="ignore"):
             return np.log(value.reshape(len(value), -1))
 
     def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
-        return np.exp(np.minimum(free, LARGEST_LOG)).reshape(len(free), *shape)
+        lowest = -np.inf if self.reaches_zero else -LARGEST_LOG
+        return np.exp(np.clip(free, lowest, LARGEST_LOG)).reshape(len(free), *shape)
 
     def link(self, entry: tuple[int, ...]) -> Link:
         return LOG

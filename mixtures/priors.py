@@ -252,7 +252,8 @@ class GammaPrior(_EachEntry):
     shape
         Positive number or one per column.
     rate
-        Positive number or one per column; None takes one over the column's mean, the weight of one observation.
+        Positive number or one per column; None takes one over the value that the family finds plausible, for a Poisson
+        the column's mean: the weight of one observation.
 
     Examples
     --------

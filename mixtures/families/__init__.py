@@ -5,6 +5,7 @@ from .bernoulli import Bernoulli
 from .binomial import Binomial
 from .categorical import Categorical
 from .exponential import Exponential
+from .gamma import Gamma
 from .gaussian import Gaussian
 from .labels import Labels
 from .poisson import Poisson
@@ -16,6 +17,7 @@ __all__ = [
     "Categorical",
     "Exponential",
     "Family",
+    "Gamma",
     "Gaussian",
     "Labels",
     "Poisson",

@@ -294,7 +294,8 @@ class Family:
             prior = inner if isinstance(inner, Prior) else self.default_prior(parameter)
             if prior is None:
                 raise SpecError(f"{self!r}: {parameter.name} has no default prior; give it one.")
-            changes[parameter.name] = _with_inner(slot, prior.resolve(x, v))
+            rows, weights = self.prior_rows(parameter, x, v, partition)
+            changes[parameter.name] = _with_inner(slot, prior.resolve(rows, weights))
         return self.replace(**changes) if changes else self
 
     def without_priors(self) -> Family:
@@ -308,6 +309,10 @@ class Family:
     def default_prior(self, parameter: Parameter) -> Prior | None:
         """The prior of a free parameter for which the user names none."""
         return default_prior(parameter.domain)
+
+    def prior_rows(self, parameter: Parameter, x: Array, v: Array, partition: Array) -> tuple[Array, Array]:
+        """Values (m, d) and their weights (m,) that an open number of the parameter's prior is taken from: the rows."""
+        return x, v
 
     def prior_terms(self) -> list[tuple[str, Prior, tuple[str, ...]]]:
         """The block's priors: key of its numbers, the prior, the parameters it is a density of."""

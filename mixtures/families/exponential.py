@@ -51,10 +51,10 @@ class Exponential(Family):
     def allowed(self, x: Array) -> NDArray[np.bool_]:
         return np.isfinite(x) & (x > 0)
 
-    def resolve(self, x: Array, v: Array, partition: Array) -> Family:
+    def prior_rows(self, parameter: Parameter, x: Array, v: Array, partition: Array) -> tuple[Array, Array]:
+        """One over the mean of each column."""
         there = v[:, None] * ~np.isnan(x)
-        inverse = there.sum(axis=0) / np.nansum(v[:, None] * x, axis=0)
-        return super().resolve(inverse[None], np.ones(1), partition)  # an open `GammaPrior` takes 1 / mean of its rows
+        return (there.sum(axis=0) / np.nansum(v[:, None] * x, axis=0))[None], np.ones(1)
 
     def log_density(self, x: Array, theta: Theta) -> Array:
         with np.errstate(divide="ignore"):

@@ -20,7 +20,9 @@ STRUCTURES = ["full", "diagonal", "spherical"]
 def blocks(draw, i, rng, n, group):
     """A block named after its place, with its columns of data."""
     kind = draw(
-        st.sampled_from(["Gaussian", "Gaussian", "Bernoulli", "Poisson", "Binomial", "Exponential", "Categorical"])
+        st.sampled_from(
+            ["Gaussian", "Gaussian", "Bernoulli", "Poisson", "Binomial", "Exponential", "Gamma", "Categorical"]
+        )
     )
     d = draw(st.integers(1, 2))
     names = [f"c{i}{j}" for j in range(d)]
@@ -45,6 +47,8 @@ def blocks(draw, i, rng, n, group):
         )
     if kind == "Exponential":
         return mx.Exponential(*names, name=f"b{i}"), names, rng.exponential(1.0 + 4.0 * shift)
+    if kind == "Gamma":
+        return mx.Gamma(*names, name=f"b{i}"), names, rng.gamma(3.0, 1.0 + 4.0 * shift)
     share = np.array([0.5, 0.3, 0.2])
     return (
         mx.Categorical(*names, categories=3, probability=mx.Dirichlet(2.0), name=f"b{i}"),
@@ -61,7 +65,9 @@ def known(block, x, rng):
         return block.replace(
             covariance=np.diag(x.var(axis=0)) if block.structure != "spherical" else float(x.var(axis=0).mean())
         )
-    value = {"Bernoulli": 0.4, "Binomial": 0.3, "Poisson": 2.5, "Exponential": 0.7}.get(type(block).__name__)
+    value = {"Bernoulli": 0.4, "Binomial": 0.3, "Poisson": 2.5, "Exponential": 0.7, "Gamma": 2.5}.get(
+        type(block).__name__
+    )
     return block if value is None else block.replace(**{block.parameters[0].name: value})
 
 

@@ -56,6 +56,10 @@ def scipy_exponential(x, theta, j):
     return stats.expon(scale=1.0 / theta["rate"][j]).logpdf(x).sum(axis=1)
 
 
+def scipy_gamma(x, theta, j):
+    return stats.gamma(theta["shape"][j], scale=1.0 / theta["rate"][j]).logpdf(x).sum(axis=1)
+
+
 def scipy_poisson(x, theta, j):
     return stats.poisson(theta["rate"][j]).logpmf(x).sum(axis=1)
 
@@ -86,6 +90,7 @@ SCIPY = {
     "Bernoulli": scipy_bernoulli,
     "Binomial": scipy_binomial,
     "Exponential": scipy_exponential,
+    "Gamma": scipy_gamma,
     "Gaussian": scipy_gaussian,
     "Poisson": scipy_poisson,
     "Uniform": scipy_uniform,
