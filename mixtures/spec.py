@@ -250,6 +250,30 @@ class Mixture:
             parts.append(f"weights={self.weights!r}")
         return f"Mixture({', '.join(parts)})"
 
+    def describe(self, format: str = "text") -> str:
+        """The model in words ("text") or as a LaTeX fragment ("latex"): likelihood, priors, E-step and M-step.
+
+        Raises
+        ------
+        SpecError
+            For another format.
+
+        Examples
+        --------
+        >>> from mixtures import Bernoulli, Mixture, Shared
+        >>> print(Mixture(Bernoulli("a", "b", probability=Shared()), 2).describe().splitlines()[-1])
+          probability_j = (sum_l sum_i r_il x_ij) / (sum_l sum_i r_il)
+        """
+        from .description import describe
+
+        return describe(self, format)
+
+    def _repr_html_(self) -> str:
+        import html
+
+        text = f"{self!r}\n\n{self.describe()}"
+        return f"<pre style='line-height:1.25; white-space:pre-wrap'>{html.escape(text)}</pre>"
+
     # -- against data ------------------------------------------------------------------------------
 
     def rows(self, data: Any, *, sample_weight: Any = None) -> Rows:

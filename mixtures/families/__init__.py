@@ -1,5 +1,6 @@
 """Families of distributions: one file each; these imports and the entry points of other packages are the registry."""
 
+from . import gaussian_formulas as gaussian_formulas
 from .base import Family, Product
 from .bernoulli import Bernoulli
 from .binomial import Binomial

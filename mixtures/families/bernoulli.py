@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..domains import Parameter, UnitInterval
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
+from .formulas import Formulas, Notation, formulas, ratio
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
@@ -120,3 +121,12 @@ def _ones_and_zeros(x: Array) -> tuple[Array, Array]:
     if not np.isnan(x.sum()):
         return x, 1.0 - x
     return np.nan_to_num(x), np.nan_to_num(1.0 - x)
+
+
+@formulas.register
+def _formulas(block: Bernoulli, notation: Notation) -> Formulas:
+    p, x = notation.symbol("probability", "p"), notation.cell
+    value = p.at().latex
+    density = notation.density(f"Bernoulli({p.at().words})", rf"{value}^{{{x.latex}}} (1 - {value})^{{1 - {x.latex}}}")
+    update = ratio(p, p.total.of(x), p.total, ("alpha - 1", "alpha + beta - 2"))
+    return Formulas(density, {} if p.is_fixed else {"probability": update}, {"probability": p})

@@ -12,6 +12,7 @@ from ..domains import Parameter, UnitInterval
 from ..errors import SpecError
 from ..priors import Numbers, Prior
 from .base import Array, Family, Layout, Theta
+from .formulas import Formula, Formulas, Notation, formulas, ratio
 
 __all__ = ["Binomial"]
 
@@ -125,3 +126,15 @@ class Binomial(Family):
     def moments(self, theta: Theta) -> tuple[Array, Array]:
         p = theta["probability"]
         return self.trials * p, (self.trials * p * (1.0 - p))[:, :, None] * np.eye(p.shape[1])
+
+
+@formulas.register
+def _formulas(block: Binomial, notation: Notation) -> Formulas:
+    p, x, trials = notation.symbol("probability", "p"), notation.cell, block.trials
+    value = p.at().latex
+    density = notation.density(
+        f"Binomial({trials}, {p.at().words})",
+        rf"\binom{{{trials}}}{{{x.latex}}} {value}^{{{x.latex}}} (1 - {value})^{{{trials} - {x.latex}}}",
+    )
+    update = ratio(p, p.total.of(x), Formula(f"{trials}", f"{trials}").of(p.total), ("alpha - 1", "alpha + beta - 2"))
+    return Formulas(density, {} if p.is_fixed else {"probability": update}, {"probability": p})

@@ -12,6 +12,7 @@ from ..domains import Parameter, Shares
 from ..errors import SpecError
 from ..priors import Numbers, Prior
 from .base import Array, Family, Layout, Theta
+from .formulas import Formula, Formulas, Notation, formulas, ratio
 
 __all__ = ["Categorical"]
 
@@ -120,3 +121,15 @@ class Categorical(Family):
 
     def identifiability_cells(self) -> Array | None:
         return np.full(len(self.columns), float(self.categories))
+
+
+@formulas.register
+def _formulas(block: Categorical, notation: Notation) -> Formulas:
+    p, x = notation.symbol("probability", "p", notation.column + "c"), notation.cell
+    density = notation.density(
+        f"Categorical({p.at().words}), c = 0 to {block.categories - 1}",
+        rf"\prod_c {p.at().latex}^{{[{x.latex} = c]}}",
+    )
+    there = Formula(f"[{x.words} = c]", f"[{x.latex} = c]")
+    update = ratio(p, p.total.of(there), p.total, ("alpha_c - 1", f"sum_c alpha_c - {block.categories}"))
+    return Formulas(density, {} if p.is_fixed else {"probability": update}, {"probability": p})

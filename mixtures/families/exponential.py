@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..domains import Parameter, Positive
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
+from .formulas import Formulas, Notation, formulas, ratio
 
 __all__ = ["Exponential"]
 
@@ -85,3 +86,12 @@ class Exponential(Family):
         import pymc as pm
 
         return pm.logp(pm.Exponential.dist(lam=theta["rate"][None, :, :]), x[:, None, :]).sum(axis=-1)
+
+
+@formulas.register
+def _formulas(block: Exponential, notation: Notation) -> Formulas:
+    rate, x = notation.symbol("rate", r"\lambda"), notation.cell
+    value = rate.at().latex
+    density = notation.density(f"Exponential({rate.at().words})", rf"{value} e^{{-{value} {x.latex}}}")
+    update = ratio(rate, rate.total, rate.total.of(x), ("a - 1", "b"))
+    return Formulas(density, {} if rate.is_fixed else {"rate": update}, {"rate": rate})

@@ -13,6 +13,7 @@ from ..errors import DataError
 from ..priors import GammaPrior, Numbers, Prior
 from ..slots import Fixed, inner_slot
 from .base import Array, DegenerateComponentError, Family, Layout, Theta
+from .formulas import Formula, Formulas, Notation, formulas, ratio
 
 __all__ = ["Gamma"]
 
@@ -58,8 +59,8 @@ class Gamma(Family):
 
     Examples
     --------
-    >>> Gamma("claim", shape=2, rate=Shared())
-    Gamma('claim', shape=2.0, rate=Shared())
+    >>> Gamma("claim", shape=2)
+    Gamma('claim', shape=2.0)
 
     References
     ----------
@@ -277,3 +278,26 @@ def _log_minus_digamma(shape: Array) -> Array:
     )
     small = np.minimum(shape, SERIES_FROM)
     return np.where(shape >= SERIES_FROM, series, np.log(small) - digamma(small))
+
+
+@formulas.register
+def _formulas(block: Gamma, notation: Notation) -> Formulas:
+    shape, rate, x = notation.symbol("shape", "a"), notation.symbol("rate", r"\lambda"), notation.cell
+    a, b = shape.at(), rate.at()
+    density = notation.density(
+        f"Gamma({a.words}, {b.words})",
+        rf"\frac{{{b.latex}^{{{a.latex}}}}}{{\Gamma({a.latex})}} {x.latex}^{{{a.latex} - 1}} e^{{-{b.latex} {x.latex}}}",
+    )
+    m_step = {}
+    if not shape.is_fixed:
+        k = shape.k
+        own, of_rate = shape.at(k), rate.at(k)
+        words = f"{shape.total.words} (log {of_rate.words} - digamma({own.words}) + log {x.words})"
+        latex = rf"{shape.total.latex} (\log {of_rate.latex} - \psi({own.latex}) + \log {x.latex})"
+        if shape.prior is not None:
+            words, latex = f"{words} + (a - 1) / {a.words} - b", rf"{latex} + \frac{{a - 1}}{{{a.latex}}} - b"
+        together = "" if rate.is_fixed else f", together with {rate.name}"
+        m_step["shape"] = Formula(f"{a.words} solves {words} = 0{together}", f"{latex} = 0")
+    if not rate.is_fixed:
+        m_step["rate"] = ratio(rate, rate.total.of(shape.at(rate.k)), rate.total.of(x), ("a - 1", "b"))
+    return Formulas(density, m_step, {"shape": shape, "rate": rate})

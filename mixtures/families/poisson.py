@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..domains import Parameter, Positive
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
+from .formulas import Formulas, Notation, formulas, ratio
 
 __all__ = ["Poisson"]
 
@@ -89,3 +90,14 @@ class Poisson(Family):
         import pymc as pm
 
         return pm.logp(pm.Poisson.dist(mu=theta["rate"][None, :, :]), x[:, None, :]).sum(axis=-1)
+
+
+@formulas.register
+def _formulas(block: Poisson, notation: Notation) -> Formulas:
+    rate, x = notation.symbol("rate", r"\lambda"), notation.cell
+    value = rate.at().latex
+    density = notation.density(
+        f"Poisson({rate.at().words})", rf"\frac{{{value}^{{{x.latex}}} e^{{-{value}}}}}{{{x.latex}!}}"
+    )
+    update = ratio(rate, rate.total.of(x), rate.total, ("a - 1", "b"))
+    return Formulas(density, {} if rate.is_fixed else {"rate": update}, {"rate": rate})

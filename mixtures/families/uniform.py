@@ -13,6 +13,7 @@ from ..errors import DataError, SpecError
 from ..priors import Numbers
 from ..slots import Fixed, Shared, Slot
 from .base import Array, Family, Layout, Theta
+from .formulas import Formulas, Notation, formulas
 
 __all__ = ["Uniform"]
 
@@ -115,3 +116,13 @@ class Uniform(Family):
 
         box = pm.Uniform.dist(lower=theta["low"][None, :, :], upper=theta["high"][None, :, :])
         return pm.logp(box, x[:, None, :]).sum(axis=-1)
+
+
+@formulas.register
+def _formulas(block: Uniform, notation: Notation) -> Formulas:
+    low, high = notation.symbol("low", "a"), notation.symbol("high", "b")
+    density = notation.density(
+        f"Uniform({low.at().words}, {high.at().words})",
+        rf"\frac{{[{low.at().latex} \leq {notation.cell.latex} \leq {high.at().latex}]}}{{{high.at().latex} - {low.at().latex}}}",
+    )
+    return Formulas(density, {}, {"low": low, "high": high})

@@ -1,0 +1,63 @@
+"""The formulas of the Gaussian family as a person writes them."""
+
+from __future__ import annotations
+
+from ..priors import Prior
+from ..slots import Fixed, inner_slot
+from .formulas import Formula, Formulas, Notation, Symbol, formulas, maximiser, ratio
+from .gaussian import Gaussian
+
+__all__: list[str] = []
+
+
+@formulas.register
+def _formulas(block: Gaussian, notation: Notation) -> Formulas:
+    mean, covariance = notation.symbol("mean", r"\mu", ""), notation.symbol("covariance", r"\Sigma", "")
+    m, s = mean.at(), covariance.at()
+    density = Formula(f"x_i ~ Normal({m.words}, {s.words})", rf"x_i \sim \mathcal{{N}}({m.latex}, {s.latex})")
+    m_step = {}
+    if not mean.is_fixed:
+        closed = not mean.is_shared and not _own_prior(block, "mean")
+        update = ratio(mean, mean.total.of(Formula("x_i", "x_i")), mean.total, ("kappa m", "kappa"))
+        m_step["mean"] = update if closed else maximiser(mean)
+    if not covariance.is_fixed:
+        closed = block.structure in _DIVISORS and not mean.is_shared and not _own_prior(block, "covariance")
+        m_step["covariance"] = _covariance(block, mean, covariance) if closed else maximiser(covariance)
+    return Formulas(density, m_step, {"mean": mean, "covariance": covariance})
+
+
+_DIVISORS = {"full": ("", "{S}", "{S}"), "diagonal": ("", "diag({S})", r"\mathrm{{diag}}({S})"),
+             "spherical": ("{d} ", "trace({S}) I", r"\mathrm{{tr}}({S}) \, I")}  # fmt: skip
+"""Of each structure: how often a row counts in the divisor, and the scatter S that is kept, in words and in LaTeX."""
+
+
+def _own_prior(block: Gaussian, parameter: str) -> bool:
+    return isinstance(inner_slot(block.slots[parameter]), Prior)
+
+
+def _covariance(block: Gaussian, mean: Symbol, covariance: Symbol) -> Formula:
+    """Posterior scatter over its divisor, by structure; tied covariances add over the components l that share them."""
+    d, k, total = len(block.columns), covariance.k, covariance.total
+    at = mean.at(k)
+    words = f"{total.words} (x_i - {at.words})(x_i - {at.words})'"
+    latex = rf"{total.latex} (x_i - {at.latex})(x_i - {at.latex})^\top"
+    times, kept, kept_latex = _DIVISORS[block.structure] if d > 1 else _DIVISORS["full"]
+    below, below_latex = times.format(d=d) + total.words, times.format(d=d) + total.latex
+    if covariance.prior is not None:
+        means = sum(not isinstance(inner_slot(one.slots["mean"]), Fixed) for one in covariance.sharers)
+        if means:
+            pulled, pulled_latex = f"({at.words} - m)", f"({at.latex} - m)"
+            some = means < len(covariance.sharers)
+            over = f"sum_(l: {at.words} free) " if some else "sum_l " if covariance.is_shared else ""
+            over_latex = rf"\sum_{{l: {at.latex} \, \mathrm{{free}}}} " if some else r"\sum_l " if over else ""
+            words += f" + {over}kappa {pulled}{pulled}'"
+            latex += rf" + {over_latex}\kappa {pulled_latex}{pulled_latex}^\top"
+        spherical = block.structure == "spherical" and d > 1
+        words += f" + Lambda / {d}" if spherical else " + Lambda"
+        latex += rf" + \Lambda / {d}" if spherical else r" + \Lambda"
+        extra = (d if spherical else 1) * means + (d + 1 if block.structure == "full" else 2)
+        below, below_latex = f"{below} + nu + {extra}", rf"{below_latex} + \nu + {extra}"
+    return Formula(
+        f"{covariance.at().words} = ({kept.format(S=words)}) / ({below})",
+        rf"{covariance.at().latex} = \frac{{{kept_latex.format(S=latex)}}}{{{below_latex}}}",
+    )
