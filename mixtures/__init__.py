@@ -27,6 +27,7 @@ _LAZY = {
     "CrossCheck": "crosscheck.check",
     "delta_method": "intervals",
     "fit": "results",
+    "json_schema": "specfile.schema",
     "list_datasets": "datasets",
     "load": "loading",
     "load_dataset": "datasets",

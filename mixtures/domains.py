@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,9 @@ LARGEST_LOG = 300.0
 
 class Domain:
     """Interface: one set of legal values and its free coordinates."""
+
+    limits: ClassVar[dict[str, float]] = {}
+    """What every single entry keeps to, in the words of JSON Schema."""
 
     def problem(self, value: Array) -> str | None:
         """What is wrong with one component's fixed value (entries to be estimated are NaN), or None."""
@@ -244,6 +247,7 @@ class Positive(Domain):
     """
 
     reaches_zero: bool = True
+    limits: ClassVar[dict[str, float]] = {"exclusiveMinimum": 0}
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.ones(shape)
@@ -283,6 +287,8 @@ class Positive(Domain):
 @dataclass(frozen=True)
 class UnitInterval(Domain):
     """Probabilities; 0 and 1 are legal answers, free on the logit scale in between."""
+
+    limits: ClassVar[dict[str, float]] = {"minimum": 0, "maximum": 1}
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.full(shape, 0.5)
@@ -324,6 +330,8 @@ class Simplex(Domain):
 
     Shares of zero are left out by the caller.
     """
+
+    limits: ClassVar[dict[str, float]] = {"minimum": 0, "maximum": 1}
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.full(shape, 1.0 / shape[-1])

@@ -179,6 +179,17 @@ def datasets() -> int:
     return ExitCode.AGREE
 
 
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of specifications, by which editors complete and check model files."""
+    from json import dumps
+
+    from ..specfile import json_schema
+
+    emit(dumps(json_schema(), indent=2, ensure_ascii=False))
+    return ExitCode.AGREE
+
+
 def _indented(text: str) -> str:
     return textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")
 

@@ -4,6 +4,7 @@ Specification, nested tables, text, and back; errors name the path, e.g. `compon
 """
 
 from .reading import from_dict, from_file, from_json, from_toml
+from .schema import json_schema
 from .writing import to_dict, to_json, to_toml
 
-__all__ = ["from_dict", "from_file", "from_json", "from_toml", "to_dict", "to_json", "to_toml"]
+__all__ = ["from_dict", "from_file", "from_json", "from_toml", "json_schema", "to_dict", "to_json", "to_toml"]
