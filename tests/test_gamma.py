@@ -78,6 +78,14 @@ def test_one_component_is_scipy_s_fit(shape):
     assert mean == pytest.approx(x.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("cell", [1e-300, 1e-3, 1e3, 1e300])
+def test_extreme_cells_and_parameters_give_no_nan(cell):
+    theta = {"shape": np.array([[1e-100], [3.0], [1e11]]), "rate": np.array([[1e100], [1e-100], [1.0]])}
+    block, x, R = Gamma("a"), np.array([[cell]]), np.array([[0.0, 0.5, 0.0]])
+    assert not np.any(np.isnan(block.log_density(x, theta)))
+    assert not any(np.any(np.isnan(value)) for value in block.statistics(x, R, theta).values())
+
+
 # --- the M-step ---
 
 SLOTS = {
@@ -256,6 +264,19 @@ def test_a_short_chain_is_drawn():
         drawn = np.asarray(found.posterior[name])
         assert drawn.shape == (1, 20, 2, 2)
         assert np.all(drawn > 0)
+
+
+def test_a_gamma_and_a_gaussian_component_describe_one_column():
+    rng = np.random.default_rng(0)
+    y = np.r_[rng.gamma(3, 1, 300), rng.normal(20, 1, 200)]
+    fit = mx.fit(mx.Mixture([Gamma("y"), mx.Gaussian("y")]), {"y": y}, rng=1, starts=10)
+    p = fit.point
+    density = p["weights"][0] * stats.gamma(p["shape"][0, 0], scale=1 / p["rate"][0, 0]).pdf(y)
+    density += p["weights"][1] * stats.norm(p["mean"][0, 0], np.sqrt(p["covariance"][0, 0, 0])).pdf(y)
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(np.log(density).sum(), rel=1e-11)
+    np.testing.assert_allclose(p["weights"], [0.6, 0.4], atol=0.01)
+    assert p["shape"][0, 0] == pytest.approx(stats.gamma.fit(y[:300], floc=0)[0], rel=1e-2)
 
 
 # --- collapse ---

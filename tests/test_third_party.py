@@ -96,6 +96,13 @@ def test_it_is_written_and_read_as_toml(Counts):
         mx.Mixture.from_toml(text.replace("rate", "rte", 1))
 
 
+def test_it_is_described_and_in_the_json_schema_while_a_broken_one_is_left_out(Counts):
+    found = mx.json_schema()["$defs"]
+    assert set(found["family-Counts"]["properties"]) == {"family", "columns", "name", "rate"}
+    assert "family-Broken" not in found
+    assert "x_i ~ Counts(rate_k)" in mx.Mixture(Counts("goals", "cards"), 2).describe()
+
+
 def test_it_prints_compares_and_refuses_like_ours(Counts, data):
     assert repr(Counts("a", rate=3)) == "Counts('a', rate=3.0)"
     assert Counts("a", rate=[2]) == Counts("a", rate=2.0)

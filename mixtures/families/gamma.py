@@ -110,28 +110,25 @@ class Gamma(Family):
     def log_density(self, x: Array, theta: Theta) -> Array:
         return self.e_step(x, theta)[0]
 
-    def e_step(self, x: Array, theta: Theta) -> tuple[Array, Array]:
-        """The log density, and x / m (J, d, n)."""
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, tuple[Array, Array]]:
+        """The log density; x / m - 1 and log(x / m), (J, d, n)."""
         shape = theta["shape"]
         narrow = shape.max(axis=1) > LARGEST_SHAPE
         if narrow.any():
             raise DegenerateComponentError(int(np.argmax(narrow)))
-        ratio = x.T * (theta["rate"] / shape)[:, :, None]
-        with np.errstate(divide="ignore"):
-            log_x = np.log(x)
-            total = -np.einsum("jd,jdn->jn", shape, ratio - 1.0 - np.log(ratio))
-        return (total + _log_constant(shape).sum(axis=1)[:, None]).T - log_x.sum(axis=1)[:, None], ratio
+        away, log_away = _away(x, theta)
+        with np.errstate(over="ignore"):
+            excess = np.matmul(shape[:, None], away - log_away)[:, 0]
+        constant = _log_constant(shape).sum(axis=1)
+        return (constant[:, None] - excess - np.log(x).sum(axis=1)).T, (away, log_away)
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        return self.statistics_after(x.T * (theta["rate"] / theta["shape"])[:, :, None], x, R, theta)
+        return self.statistics_after(_away(x, theta), x, R, theta)
 
-    def statistics_after(self, work: Array, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+    def statistics_after(self, work: tuple[Array, Array], x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         """Mass, and sums of x / m - 1 and log(x / m): total and total log, centred at the current mean m."""
-        return {
-            "mass": R.sum(axis=0),
-            "away": np.einsum("nj,jdn->jd", R, work - 1.0),
-            "log_away": np.einsum("nj,jdn->jd", R, np.log(work)),
-        }
+        away, log_away = (np.matmul(each, R.T[:, :, None])[:, :, 0] for each in work)
+        return {"mass": R.sum(axis=0), "away": away, "log_away": log_away}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         shape, rate = theta["shape"], theta["rate"]
@@ -253,6 +250,14 @@ class _MStep:
             matrix = np.diag((1.0 + 1e-15) * curve[owners, j]) - (mass / events[raters, j]) @ mass.T
             step[owners, j] = np.linalg.solve(matrix, slope[owners, j])
         return step[self.shapes.groups]
+
+
+def _away(x: Array, theta: Theta) -> tuple[Array, Array]:
+    """x / m - 1 and log(x / m) of rows x and current means m, (J, d, n), with x / m kept positive and finite."""
+    limits = np.finfo(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = np.clip(x.T * (theta["rate"] / theta["shape"])[:, :, None], limits.tiny, limits.max)
+    return ratio - 1.0, np.log(ratio)
 
 
 def _log_constant(shape: Array) -> Array:
