@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from .errors import SpecError, nearest
 from .families.base import Family
-from .families.formulas import Formula, Formulas, Notation, formulas
+from .families.formulas import Formula, Formulas, Notation, formulas, maximiser
 from .priors import Dirichlet, Prior
 from .slots import Fixed, Free, Shared, inner_slot
 from .spec import Group, Mixture
@@ -122,8 +122,15 @@ def _parts(spec: Mixture) -> list[_Part]:
                 for name, where in group.layout.items()
             }
             components = tuple(group.components[j] for j in places)
-            found.append(_Part(group, block, components, formulas(block, Notation(block, group.names, sharers))))
+            said = formulas(block, Notation(block, group.names, sharers))
+            found.append(_Part(group, block, components, _in_part(block, said)))
     return found
+
+
+def _in_part(block: Family, said: Formulas) -> Formulas:
+    """The formulas, general ones for parameters that are fixed in part: closed forms are for all entries."""
+    partly = [name for name in said.m_step if isinstance(inner_slot(block.slots[name]), Fixed)]
+    return replace(said, m_step={**said.m_step, **{name: maximiser(said.symbols[name]) for name in partly}})
 
 
 def _likelihood(spec: Mixture) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from random_specs import specifications
 
 import mixtures as mx
 from mixtures import Beta, Dirichlet, Family, Gamma, GammaPrior, Gaussian, NormalInverseWishart, Shared, families
+from mixtures.domains import Known, Parameter
 from mixtures.testing import variants
 
 FAMILIES = [
@@ -188,6 +189,12 @@ def test_what_has_no_closed_form_is_said_to_be_maximised():
     assert "mean maximises sum_l sum_i r_il log f_l(x_i)" in found
 
 
+def test_a_parameter_fixed_in_part_is_estimated_in_part():
+    found = mx.Mixture(Gaussian("x", "y", mean=[0, mx.Free()]), 2).describe()
+    assert "mean_k = (0, free) (free entries are estimated)" in found
+    assert "mean_k maximises sum_i r_ik log f_k(x_i)" in found
+
+
 def test_a_resolved_specification_shows_its_default_priors_in_numbers():
     spec = mx.Mixture(mx.Exponential("a"), 1).resolve({"a": [1.0, 2.0, 6.0]})
     assert "rate_k ~ GammaPrior(a = 1, b = 3), component 0" in spec.describe()
@@ -199,12 +206,12 @@ def test_a_family_without_formulas_of_its_own_has_general_ones():
         pass
 
     class Plain(Family):
-        parameters = mx.Poisson.parameters
+        parameters = (*mx.Poisson.parameters, Parameter("edge", Known()))
 
     own, plain = (mx.Mixture(kind("a", "b"), 2).describe() for kind in (Counts, Plain))
     assert "x_ij ~ Poisson(rate_kj), columns independent" in own
-    assert "x_i ~ Plain(rate_k)" in plain
-    assert "rate_k maximises sum_i r_ik log f_k(x_i)" in plain
+    assert "x_i ~ Plain(rate_k, edge_k)" in plain
+    assert plain.endswith("w_k = sum_i r_ik / n\n  rate_k maximises sum_i r_ik log f_k(x_i)")
 
 
 def test_when_nothing_is_free_it_says_so():

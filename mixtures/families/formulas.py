@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import singledispatch
@@ -56,7 +57,7 @@ class Symbol:
     prior
         Its prior, its own or the block's joint one; None where the specification names none.
     is_fixed
-        Whether it is known.
+        Whether all of it is known.
     sharers
         The blocks that have this one value, or the block alone.
     """
@@ -120,7 +121,7 @@ class Notation:
             letter or rf"\mathrm{{{self.names[name]}}}".replace("_", r"\_"),
             self.column if entries is None else entries,
             slot if isinstance(slot, Prior) else self.block.prior,
-            isinstance(slot, Fixed),
+            isinstance(slot, Fixed) and slot.is_whole,
             self.sharers[name] if isinstance(self.block.slots[name], Shared) else (self.block,),
         )
 
@@ -140,7 +141,10 @@ def maximiser(symbol: Symbol) -> Formula:
 
 
 def ratio(symbol: Symbol, above: Formula, below: Formula, prior: tuple[str, str] = ("", "")) -> Formula:
-    """The M-step `symbol = above / below`, with the prior's terms where there is a prior (words, LaTeX letters made of them)."""
+    """The M-step `symbol = above / below`, with the prior's terms where there is a prior.
+
+    `prior` is what it adds above and below, in words; LaTeX writes the names of Greek letters as letters.
+    """
     if symbol.prior is not None:
         above, below = (_plus(one, term) for one, term in zip((above, below), prior, strict=True))
     words = f"{symbol.at().words} = ({above.words}) / ({below.words})"
@@ -148,13 +152,8 @@ def ratio(symbol: Symbol, above: Formula, below: Formula, prior: tuple[str, str]
 
 
 def _plus(formula: Formula, term: str) -> Formula:
-    greek = (
-        term.replace("alpha", r"\alpha")
-        .replace("beta", r"\beta")
-        .replace("kappa", r"\kappa")
-        .replace("sum_c", r"\sum_c")
-    )
-    return Formula(f"{formula.words} + {term}", f"{formula.latex} + {greek}") if term else formula
+    latex = re.sub(r"\b(alpha|beta|kappa|sum)(?![a-z])", r"\\\1", term)
+    return Formula(f"{formula.words} + {term}", f"{formula.latex} + {latex}") if term else formula
 
 
 @singledispatch
@@ -174,4 +173,6 @@ def formulas(block: Family, notation: Notation) -> Formulas:
         ", ".join(one.at().words for one in symbols.values()), ", ".join(one.at().latex for one in symbols.values())
     )
     density = Formula(f"x_i ~ {name}({given.words})", rf"x_i \sim \mathrm{{{name}}}({given.latex})")
-    return Formulas(density, {key: maximiser(one) for key, one in symbols.items() if not one.is_fixed}, symbols)
+    estimated = [q.name for q in block.parameters if q.domain.size(q.shape(len(block.columns)))]
+    m_step = {key: maximiser(symbols[key]) for key in estimated if not symbols[key].is_fixed}
+    return Formulas(density, m_step, symbols)
