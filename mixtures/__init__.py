@@ -6,7 +6,19 @@ import importlib
 from typing import Any
 
 from .errors import DataError, FitError, MixtureError, MixtureWarning, SpecError, UnsupportedError
-from .families import Bernoulli, Binomial, Categorical, Exponential, Family, Gamma, Gaussian, Labels, Poisson, Product, Uniform
+from .families import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Exponential,
+    Family,
+    Gamma,
+    Gaussian,
+    Labels,
+    Poisson,
+    Product,
+    Uniform,
+)
 from .priors import Beta, Dirichlet, FraleyRaftery, GammaPrior, NormalInverseWishart
 from .slots import Free, Shared
 from .spec import Mixture

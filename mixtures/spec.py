@@ -367,7 +367,9 @@ class Mixture:
 
     def _resolve_on(self, rows: Rows) -> Mixture:
         seen = sorted({column for group in self.groups if not group.family.evidence for column in group.columns})
-        partition = principal_partition(rows.values[:, seen], rows.weights, self.n_components)
+        partition = principal_partition(
+            rows.values[:, seen or list(range(len(self.columns)))], rows.weights, self.n_components
+        )
 
         @cache
         def resolved(block: Family) -> Family:

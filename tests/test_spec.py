@@ -236,7 +236,6 @@ def test_what_makes_no_sense_is_refused_with_what_was_found_and_what_is_legal(ma
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Gaussian("x", "y", structure="VEV"), "volume-shape-orientation structure is not supported yet"),
         (lambda: Mixture(Gaussian("x"), 2, weights=[0.5, Free()]), "fixed in part are not supported yet"),
     ],
 )
