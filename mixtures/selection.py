@@ -14,6 +14,7 @@ from .data import Rows, read_rows
 from .em.status import Status
 from .errors import DataError, FitError, InterruptedRunError, MixtureWarning, SpecError, UnsupportedError
 from .families.base import Array
+from .processes import as_done, process_count
 from .results import EMFit, fit
 from .rng import RNGLike, as_generator, spawn_seeds
 from .simulation import simulate
@@ -94,6 +95,7 @@ def select(
     starts: int = 50,
     folds: int = 0,
     rng: RNGLike = None,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Selection:
     """Fit several specifications to the same rows and compare them.
@@ -115,6 +117,9 @@ def select(
         At least 2 adds the cross-validated log density: every row's, under the fit to the other folds, summed. 0 leaves it out.
     rng
         Seed or generator.
+    jobs
+        Processes, each with fits of its own; None takes as many as there are processors, where the system can fork. The result does not
+        depend on it.
     progress
         Called with (specifications done, in all).
 
@@ -143,26 +148,28 @@ def select(
     fits: list[EMFit | None] = [None] * len(specs)
     records: list[dict[str, Any]] = [_blank(spec, "not reached: interrupted") for spec in specs]
     people = _people(specs[0], data, sample_weight, folds, generator) if folds else None
+
+    def one(i: int) -> tuple[EMFit | None, dict[str, Any]]:
+        found, record = None, _blank(specs[i], "")
+        try:
+            rows = specs[i].rows(data, sample_weight=sample_weight)
+            found = _quiet_fit(specs[i], rows, starts=starts, rng=seeds[2 * i])
+            record = _record(found, rows)
+            if people is not None and found.status not in (Status.NEARLY_SINGULAR, Status.INTERRUPTED):
+                record["held_out"] = _held_out(specs[i], data, sample_weight, people, starts, seeds[2 * i + 1])
+        except (DataError, FitError, UnsupportedError) as error:
+            record["status"] = str(error) if found is None else f"{record['status']}; held out: {error}"
+        return found, record
+
     try:
-        for i, spec in enumerate(specs):
-            try:
-                rows = spec.rows(data, sample_weight=sample_weight)
-                found = _quiet_fit(spec, rows, starts=starts, rng=seeds[2 * i])
-                fits[i], records[i] = found, _record(found, rows)
-                if found.status is Status.INTERRUPTED:
-                    break
-                if people is not None and found.status is not Status.NEARLY_SINGULAR:
-                    records[i]["held_out"] = _held_out(spec, data, sample_weight, people, starts, seeds[2 * i + 1])
-            except InterruptedRunError:
+        done = as_done(one, len(specs), process_count(jobs, len(specs)))
+        for count, (i, (found, record)) in enumerate(done):
+            fits[i], records[i] = found, record
+            if found is not None and found.status is Status.INTERRUPTED:
                 break
-            except (DataError, FitError, UnsupportedError) as error:
-                if fits[i] is None:
-                    records[i] = _blank(spec, str(error))
-                else:
-                    records[i]["status"] += f"; held out: {error}"
             if progress is not None:
-                progress(i + 1, len(specs))
-    except KeyboardInterrupt:
+                progress(count + 1, len(specs))
+    except (KeyboardInterrupt, InterruptedRunError):
         pass
     import pandas as pd
 

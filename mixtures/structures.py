@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 MOST_STEPS = 500
 """Steps of an inner loop; a few suffice."""
 TOLERANCE = 1e-13
+NEAR_ENOUGH = 0.1
+"""Largest rotation of a sweep from which on Newton's method is tried too."""
 SMALLEST_ANGLE = 1e-10
 """Rotation by which common axes count as found; the objective then differs by its square."""
 TINY = np.finfo(np.float64).tiny
@@ -41,11 +43,20 @@ def maximise_structure(code: str, scatter: Array, rows: Array, now: Array) -> Ar
     now
         (S, J, d, d), covariances of that structure where inner loops begin; what is found is no worse.
 
+    Returns
+    -------
+    (S, J, d, d); not finite in sets where there is no minimum, because scatter is singular.
+
     References
     ----------
     Celeux & Govaert (1995), Gaussian parsimonious clustering models, Pattern Recognition 28, 781-793; Browne & McNicholas (2014),
     Estimating common principal components in high dimensions, Advances in Data Analysis and Classification 8, 217-226.
     """
+    with np.errstate(all="ignore"):
+        return _maximised(code, scatter, rows, now)
+
+
+def _maximised(code: str, scatter: Array, rows: Array, now: Array) -> Array:
     volume, shape, orientation = code[0], code[1], code[2]
     if orientation == "I":
         variances, axes = scatter.diagonal(axis1=-2, axis2=-1), None
@@ -86,7 +97,7 @@ def _own_shapes(variances: Array, rows: Array, now: Array, volume: str) -> Array
     if volume == "V":
         return np.where(rows > 0, variances / np.where(rows > 0, rows, 1.0), now)
     size = _geometric_mean(variances)
-    own = np.where(rows > 0, variances / np.maximum(size, TINY), now / _geometric_mean(now))
+    own = np.where(rows > 0, variances / size, now / _geometric_mean(now))
     return own * size.sum(axis=1, keepdims=True) / np.maximum(rows.sum(axis=1, keepdims=True), TINY)
 
 
@@ -173,39 +184,85 @@ def _size(matrix: Array) -> Array:
 
 def _unit_determinant(matrix: Array) -> Array:
     size = _size(matrix)
-    if not np.all(size > 0):
-        raise np.linalg.LinAlgError("a scatter matrix is singular")
-    return np.asarray(matrix / size[..., None, None])
+    return np.asarray(np.where(size > 0, matrix.T / size.T, np.nan).T)
 
 
 # -- common axes --------------------------------------------------------------------------------------------------------
 
 
 def _common_axes(scatter: Array, rows: Array, now: Array, volume: str) -> Array:
-    """Axes (S, d, d) common to a set, with shapes of its components' own, by rotations of two axes at a time.
+    """Axes (S, d, d) common to a set, with shapes of its components' own, by rotations of two axes at a time, then Newton's method.
 
     For given variances along the axes the best rotation of two of them is known in closed form; variances are renewed after each,
     which majorises the function of the axes alone, so that every rotation descends.
     """
     axes = _lower_of(scatter, rows, volume, common_basis(now), np.linalg.eigh(scatter.sum(axis=1))[1])
     turned = _turned(axes, scatter)
-    d = scatter.shape[-1]
     for _ in range(MOST_STEPS):
-        largest = 0.0
-        for p in range(d - 1):
-            for q in range(p + 1, d):
-                along = np.maximum(turned.diagonal(axis1=-2, axis2=-1), TINY)
-                weight = _geometric_mean(along)[..., 0] if volume == "E" else rows
-                gap = weight * (1.0 / along[..., p] - 1.0 / along[..., q])
-                difference = (gap * 0.5 * (turned[..., p, p] - turned[..., q, q])).sum(axis=1)
-                product = (gap * turned[..., p, q]).sum(axis=1)
-                angle = 0.5 * np.arctan2(-product, -difference)
-                angle = np.where(np.hypot(product, difference) > 0, angle - np.pi * np.round(angle / np.pi), 0.0)
-                _rotate(axes, turned, p, q, angle)
-                largest = max(largest, float(np.abs(angle).max(initial=0.0)))
-        if largest <= SMALLEST_ANGLE:
+        largest = _sweep(axes, turned, rows, volume)
+        if largest <= SMALLEST_ANGLE or not np.isfinite(largest):
             break
+        if largest < NEAR_ENOUGH:
+            axes, turned, largest = _newton_on_axes(axes, turned, scatter, rows, volume)
+            if largest <= SMALLEST_ANGLE:
+                break
     return axes
+
+
+def _sweep(axes: Array, turned: Array, rows: Array, volume: str) -> float:
+    """Rotations of every two axes (in place); the largest angle."""
+    largest, d = 0.0, axes.shape[-1]
+    for p in range(d - 1):
+        for q in range(p + 1, d):
+            along = np.maximum(turned.diagonal(axis1=-2, axis2=-1), TINY)
+            weight = _geometric_mean(along)[..., 0] if volume == "E" else rows
+            gap = weight * (1.0 / along[..., p] - 1.0 / along[..., q])
+            difference = (gap * 0.5 * (turned[..., p, p] - turned[..., q, q])).sum(axis=1)
+            product = (gap * turned[..., p, q]).sum(axis=1)
+            angle = 0.5 * np.arctan2(-product, -difference)
+            angle = np.where(np.hypot(product, difference) > 0, angle - np.pi * np.round(angle / np.pi), 0.0)
+            _rotate(axes, turned, p, q, angle)
+            largest = max(largest, float(np.abs(angle).max(initial=0.0)))
+    return largest
+
+
+def _newton_on_axes(axes: Array, turned: Array, scatter: Array, rows: Array, volume: str) -> tuple[Array, Array, float]:
+    """One Newton step on the objective as a function of the axes alone, in sets where it descends; its largest entry.
+
+    With M = D' W D and D turned by exp(X), the entries on M's diagonal change by 2 (M X)_pp + (M X X)_pp - (X M X)_pp + ...
+    """
+    d = axes.shape[-1]
+    below, above = np.tril_indices(d, -1)
+    pairs = np.arange(len(below))
+    basis = np.zeros((len(below), d, d))
+    basis[pairs, below, above], basis[pairs, above, below] = 1.0, -1.0
+    along = np.maximum(turned.diagonal(axis1=-2, axis2=-1), TINY)
+    weight = _geometric_mean(along)[..., 0] / d if volume == "E" else rows
+    share = weight[..., None] / along
+    first = 2.0 * np.einsum("sjpb,mbp->sjmp", turned, basis) / along[:, :, None]
+    slope = np.einsum("sj,sjmp->sm", weight, first)
+    both = np.einsum("mab,nbc->mnac", basis, basis)
+    half = np.einsum("sbp,mnbp->smn", np.einsum("sjpb,sjp->sbp", turned, share), both)
+    third = np.einsum("mpb,spbc->smpc", basis, np.einsum("sjp,sjbc->spbc", share, turned))
+    half -= np.einsum("smpc,ncp->smn", third, basis)
+    hessian = half + half.swapaxes(-1, -2) - np.einsum("sj,sjmp,sjnp->smn", weight, first, first)
+    if volume == "E":
+        total = first.sum(axis=-1)
+        hessian += np.einsum("sj,sjm,sjn->smn", weight / d, total, total)
+    values, vectors = np.linalg.eigh(np.where(np.isfinite(hessian), hessian, 0.0))
+    usable = values[:, 0] > 1e-12 * np.abs(values).max(axis=1)
+    step = -np.einsum("smi,si,sni,sn->sm", vectors, 1.0 / np.where(values > 0, values, np.inf), vectors, slope)
+    step = np.where(usable[:, None], step, 0.0)
+    tried = axes @ cayley(step, d)[1]
+    its_turned = _turned(tried, scatter)
+    height = _height(turned, rows, volume)
+    better = _height(its_turned, rows, volume) <= height + 1e-14 * np.maximum(np.abs(height), rows.sum(axis=1))
+    axes, turned = (
+        np.where(better[:, None, None], tried, axes),
+        np.where(better[:, None, None, None], its_turned, turned),
+    )
+    sure = np.where(better & usable, np.abs(step).max(axis=1, initial=0.0), np.inf)
+    return axes, turned, float(sure.max(initial=0.0))
 
 
 def _turned(axes: Array, matrices: Array) -> Array:
@@ -233,6 +290,12 @@ def _lower_of(scatter: Array, rows: Array, volume: str, *candidates: Array) -> A
             (rows * along.sum(axis=-1)).sum(axis=1) if volume == "V" else np.exp(along.mean(axis=-1)).sum(axis=1)
         )
     return np.where((heights[1] < heights[0])[:, None, None], candidates[1], candidates[0]).copy()
+
+
+def _height(turned: Array, rows: Array, volume: str) -> Array:
+    """The objective (S,) as a function of the scatter seen along common axes, but for an increasing map."""
+    logs = np.log(np.maximum(turned.diagonal(axis1=-2, axis2=-1), TINY))
+    return (rows * logs.sum(axis=-1)).sum(axis=1) if volume == "V" else np.exp(logs.mean(axis=-1)).sum(axis=1)
 
 
 def common_basis(matrices: Array, start: Array | None = None) -> Array:
@@ -281,10 +344,9 @@ class Projected(Covariance):
         assert self.code is not None
         with np.errstate(all="ignore"):
             sets = value.reshape(-1, self.count, *shape)
-            try:
-                found = maximise_structure(self.code, sets, np.ones(sets.shape[:2]), sets)
-            except np.linalg.LinAlgError:
-                return np.full_like(value, np.nan)
+            found = np.full_like(sets, np.nan)
+            finite = np.isfinite(sets).all(axis=(1, 2, 3))
+            found[finite] = maximise_structure(self.code, sets[finite], np.ones(sets[finite].shape[:2]), sets[finite])
         return found.reshape(value.shape)
 
     def unit_lengths(self, shape: tuple[int, ...], spread: Array) -> Array:
@@ -360,7 +422,7 @@ class Chart(Covariance):
         coordinates = self._shared(free.reshape(-1, len(self.at), free.shape[-1]))
         volume, part = coordinates[..., :1], coordinates[..., 1:d]
         logs = volume + np.concatenate([part, -part.sum(axis=-1, keepdims=True)], axis=-1)
-        axes = self.base @ self._cayley(coordinates[..., d:], d)[1]
+        axes = self.base @ cayley(coordinates[..., d:], d)[1]
         with np.errstate(over="ignore"):
             value = (axes * np.exp(logs)[..., None, :]) @ axes.swapaxes(-1, -2)
         return np.asarray(0.5 * (value + value.swapaxes(-1, -2))).reshape(len(free), *shape)
@@ -411,15 +473,15 @@ class Chart(Covariance):
                 found[..., own] = 0.0
         return found
 
-    @staticmethod
-    def _cayley(entries: Array, d: int) -> tuple[Array, Array]:
-        """(I - X / 2)^-1 and the rotation, for skew X given below the diagonal."""
-        rows, columns = np.tril_indices(d, -1)
-        half = np.zeros((*entries.shape[:-1], d, d))
-        half[..., rows, columns] = 0.5 * entries
-        half[..., columns, rows] = -0.5 * entries
-        inverse = np.linalg.inv(np.eye(d) - half)
-        return np.asarray(inverse), np.asarray(inverse @ (np.eye(d) + half))
+
+def cayley(entries: Array, d: int) -> tuple[Array, Array]:
+    """(I - X / 2)^-1 and the rotation (I - X / 2)^-1 (I + X / 2), for skew X (..., d, d) given below the diagonal."""
+    rows, columns = np.tril_indices(d, -1)
+    half = np.zeros((*entries.shape[:-1], d, d))
+    half[..., rows, columns] = 0.5 * entries
+    half[..., columns, rows] = -0.5 * entries
+    inverse = np.linalg.inv(np.eye(d) - half)
+    return np.asarray(inverse), np.asarray(inverse @ (np.eye(d) + half))
 
 
 def _slices(d: int) -> tuple[slice, slice, slice]:

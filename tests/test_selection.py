@@ -1,12 +1,19 @@
 """Choosing K and structure: the published choice, criteria by their definitions, and what happens when fits fail."""
 
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import mixtures as mx
+from mixtures.processes import as_done
 
 COLUMNS = ("eruptions", "waiting")
 
@@ -173,7 +180,83 @@ def test_ctrl_c_inside_a_fit_ends_the_comparison_and_keeps_what_is_done(old_fait
 
     monkeypatch.setattr(run, "climb", interrupt)
     specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3, 4, 5)]
-    found = mx.select(specs, old_faithful, rng=1, starts=5, folds=folds)
+    found = mx.select(specs, old_faithful, rng=1, starts=5, folds=folds, jobs=1)
     assert found.fits[0] is not None
     assert found.fits[4] is None
     assert "interrupted" in found.table["status"].iloc[4]
+
+
+def test_processes_do_not_change_the_result_and_errors_keep_their_rows(old_faithful):
+    specs = [mx.Mixture(mx.Gaussian(*COLUMNS, structure=s), n_components=k) for s in ("VEV", "EVE") for k in (1, 2)]
+    specs.append(mx.Mixture(mx.Gaussian(*COLUMNS), n_components=400))
+    done = []
+    one, two = (
+        mx.select(specs, old_faithful, starts=4, rng=1, jobs=jobs, progress=lambda *at: done.append(at))
+        for jobs in (1, 2)
+    )
+    pd.testing.assert_frame_equal(one.table, two.table)
+    assert done == [(i, 5) for i in range(1, 6)] * 2
+    assert "fewer than the 400 components" in two.table["status"].iloc[-1]
+    assert two.fits[1].log_likelihood == one.fits[1].log_likelihood
+    with pytest.raises(mx.SpecError, match="jobs=0: an integer >= 1"):
+        mx.select(specs, old_faithful, jobs=0)
+
+
+def _dies(index):
+    os._exit(3)
+
+
+def test_a_worker_that_dies_is_named():
+    with pytest.raises(mx.MixtureError, match="A worker process died"):
+        list(as_done(_dies, 3, 2))
+
+
+def test_an_interruption_ends_the_workers():
+    def slow(index):
+        time.sleep(60)
+
+    running = as_done(slow, 4, 2)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    begun = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        next(running)
+    assert time.perf_counter() - begun < 20
+    timer.join()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_fourteen_structures_of_iris_are_no_worse_than_mclusts():
+    """Every cell of 14 structures and 1 to 6 components; mclust leaves some empty."""
+    codes = list(MCLUST)
+    iris = mx.load_dataset("iris")
+    columns = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    specs = [mx.Mixture(mx.Gaussian(*columns, structure=code), n_components=k) for code in codes for k in range(1, 7)]
+    found = mx.select(specs, iris, rng=1)
+    assert (found.table["status"] == "converged").all()
+    theirs = np.array([MCLUST[code] for code in codes], dtype=float).ravel()
+    empty = np.isnan(theirs)
+    assert empty.sum() == 3
+    assert (found.table["log_likelihood"].to_numpy()[~empty] >= theirs[~empty] - 0.1).all()
+    assert found.best("bic").specification == mx.Mixture(mx.Gaussian(*columns, structure="VEV"), n_components=2)
+
+
+# mclust 6.0.0: Mclust(iris[, 1:4], G, modelNames)$loglik for G = 1 to 6; nan where it finds none
+NONE = np.nan
+MCLUST = {
+    "EII": (-889.5161, -536.6527, -401.8027, -396.7007, -328.6891, -282.6973),
+    "VII": (-889.5161, -478.5591, -384.3168, -348.6801, -298.6500, -265.2044),
+    "EEI": (-741.0175, -488.9148, -361.4295, -356.0795, -300.8103, -264.2199),
+    "VEI": (-741.0175, -443.0667, -339.4719, -309.0882, -264.0030, -242.8828),
+    "EVI": (-741.0175, -463.5690, -338.7895, -338.6024, -283.1952, -266.7784),
+    "VVI": (-741.0175, -386.1853, -307.1808, -287.8238, -245.4911, -220.8632),
+    "EEE": (-379.9146, -296.4476, -256.3547, -250.3587, -217.2257, -207.2198),
+    "VEE": (-379.9146, -278.0572, -237.5609, -222.2484, NONE, -194.5452),
+    "EVE": (-379.9146, -273.4962, -258.1150, -257.5697, -246.6153, -195.6877),
+    "VVE": (-379.9146, -244.9697, -238.0428, -217.1359, -190.8369, -184.5974),
+    "EEV": (-379.9146, -259.6669, -232.1991, -232.1843, -180.8395, -159.3600),
+    "VEV": (-379.9146, -215.7260, -186.0740, -175.7393, -161.8148, -154.3623),
+    "EVV": (-379.9146, -259.0164, -222.7946, -222.3485, NONE, NONE),
+    "VVV": (-379.9146, -214.3547, -180.1858, -167.4862, -152.9095, -154.4236),
+}

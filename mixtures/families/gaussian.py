@@ -253,10 +253,8 @@ class Gaussian(Family):
 
         sets = (where.n_sets, -1)
         shapes = scatter.reshape(*sets, *scatter.shape[1:]), rows.reshape(*sets), now.reshape(*sets, *now.shape[1:])
-        try:
-            best = maximise_structure(self.structure, *shapes)
-        except np.linalg.LinAlgError:
-            raise DegenerateComponentError(int(np.argmin(rows))) from None
+        best = maximise_structure(self.structure, *shapes)
+        best[~np.isfinite(best).all(axis=(1, 2, 3))] = 0.0  # found singular at the next density
         return np.asarray(0.5 * (best + best.swapaxes(-1, -2))).reshape(now.shape)
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:

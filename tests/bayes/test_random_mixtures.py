@@ -31,7 +31,11 @@ def blocks(draw, i, rng, n, group):
     if kind == "Gaussian":
         unit = draw(st.sampled_from([1.0, 1e-3, 1e5]))
         x = unit * (3.0 * shift + rng.normal(size=(n, d)) + draw(st.sampled_from([0.0, 1e4])))
-        return mx.Gaussian(*names, structure=draw(st.sampled_from(STRUCTURES) | st.sampled_from(COUPLED)), name=f"b{i}"), names, x
+        return (
+            mx.Gaussian(*names, structure=draw(st.sampled_from(STRUCTURES) | st.sampled_from(COUPLED)), name=f"b{i}"),
+            names,
+            x,
+        )
     if kind == "Bernoulli":
         return (
             mx.Bernoulli(*names, probability=mx.Beta(2, 3), name=f"b{i}"),
