@@ -78,6 +78,12 @@ class Selection:
                 lines.append(f"{criterion:8s} chooses {self.best(criterion).specification!r}")
         return "\n".join(lines)
 
+    def plot(self, criterion: str = "bic") -> Any:
+        """A criterion against the number of components, a line for each kind of mixture: a matplotlib Figure."""
+        from importlib import import_module
+
+        return import_module("mixtures.plots").plot_selection(self, criterion)
+
     def __repr__(self) -> str:
         return f"<Selection of {len(self.specifications)} specifications>"
 

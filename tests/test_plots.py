@@ -223,3 +223,21 @@ def test_the_report_is_one_page_with_verdict_checks_table_and_picture(checks, tm
 def test_a_report_that_cannot_be_written_says_so(checks, tmp_path):
     with pytest.raises(mx.DataError, match=r"Cannot write .*missing"):
         write_report(checks("one column"), tmp_path / "missing" / "report.html")
+
+
+def test_a_selection_has_a_line_for_each_kind_and_a_ring_around_the_choice():
+    data = mx.load_dataset("old_faithful")
+    specs = [
+        mx.Mixture(mx.Gaussian("eruptions", "waiting", structure=code), n_components=k)
+        for code in ("EII", "VVI", "EEE", "VVV", "VEV")
+        for k in (1, 2)
+    ]
+    found = mx.select(specs, data, starts=3, rng=1, jobs=1)
+    axes = found.plot().axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    assert set(lines) == {"tied, spherical", "diagonal", "tied", "free", "VEV", "chosen"}
+    assert lines["VEV"].get_ydata() == pytest.approx(found.table["bic"].iloc[-2:])
+    best = found.best("bic").specification
+    assert lines["chosen"].get_xdata()[0] == best.n_components
+    with pytest.raises(mx.SpecError, match="criterion='held_out': computed are aic, bic, icl"):
+        found.plot("held_out")
