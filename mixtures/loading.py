@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import check_path
 from .errors import DataError
 from .storage import KIND, fit_from_tree
 
@@ -29,6 +30,8 @@ def load(path: str | Path) -> Any:
 
     Raises
     ------
+    SpecError
+        If `path` is no path.
     DataError
         If the file is missing, is no NetCDF file, or holds neither a fit nor a posterior of ours.
 
@@ -44,6 +47,7 @@ def load(path: str | Path) -> Any:
     ...     load(file).specification
     Mixture(Gaussian('velocity'), n_components=2)
     """
+    check_path("load", path)
     with _open(Path(path)) as tree:
         if tree.attrs.get(KIND) == "fit":
             try:

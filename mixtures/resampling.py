@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import check_callable, check_whole
 from .data import Rows
 from .em.program import Params, Program
 from .em.run import InterruptedClimb, climb
@@ -178,8 +179,8 @@ def bootstrap(
     """
     if kind not in KINDS:
         raise SpecError(f"bootstrap(kind={kind!r}): legal are {', '.join(map(repr, KINDS))}.")
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 2:
-        raise SpecError(f"bootstrap(draws={draws!r}): an integer >= 2 is needed.")
+    check_whole("bootstrap", "draws", draws, 2)
+    check_callable("bootstrap", "progress", progress, "lambda done, total: print(done, total)")
     program = program_of("bootstrap", fit, data, sample_weight)
     if kind == "parametric":
         _refuse_to_simulate(program.rows)

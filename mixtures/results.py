@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_callable, check_number, check_path
 from .data import Rows, read_rows
 from .em.methods import Method, as_method
 from .em.parameters import Parameters
@@ -19,7 +20,7 @@ from .em.status import Status
 from .errors import FitError, MixtureWarning, SpecError
 from .families.base import Array, DegenerateComponentError
 from .rng import RNGLike, as_generator
-from .spec import Mixture
+from .spec import Mixture, check_specification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,9 +169,18 @@ class EMFit:
         return as_html(self.summary())
 
     def save(self, path: Any) -> None:
-        """Write the fit to a NetCDF file, the specification inside. `mixtures.load` reads it."""
+        """Write the fit to a NetCDF file, the specification inside. `mixtures.load` reads it.
+
+        Raises
+        ------
+        SpecError
+            If `path` is no path.
+        DataError
+            If the file cannot be written.
+        """
         from .storage import save_fit
 
+        check_path("save", path)
         save_fit(self, path)
 
 
@@ -266,6 +276,9 @@ def fit(
     ----------
     Dempster, Laird & Rubin (1977), JRSS B 39, 1-38. Varadhan & Roland (2008), Scandinavian Journal of Statistics 35, 335-353.
     """
+    check_specification(spec, "fit(spec, data)")
+    check_number("fit", "threshold", threshold, least=0.0)
+    check_callable("fit", "progress", progress, "lambda done, total: print(done, total)")
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
     program = Program(resolved, rows, estimate, threads=threads)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_callable, check_kind, check_whole, described
 from .criteria import count_parameters
 from .data import Rows, read_rows
 from .em.status import Status
@@ -18,7 +19,8 @@ from .processes import as_done, process_count
 from .results import EMFit, fit
 from .rng import RNGLike, as_generator, spawn_seeds
 from .simulation import simulate
-from .spec import Mixture
+from .spec import Mixture, check_specification
+from .tables import open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +29,8 @@ __all__ = ["BootstrapTest", "Selection", "bootstrap_test", "select"]
 
 SMALLER_IS_BETTER = {"aic": True, "bic": True, "icl": True, "held_out": False}
 """The criteria, and whether smaller is better."""
+
+SPECIFICATIONS = "pass one or more specifications, e.g. [mx.Mixture(..., n_components=k) for k in (1, 2, 3)]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +136,9 @@ def select(
     Raises
     ------
     SpecError
-        For no specification, different columns, or folds that are fewer than 2 or more than the rows.
+        For no specification, different columns, starts below 1, or folds that are fewer than 2 or more than the rows.
+    DataError
+        If the data cannot be read, or have not these columns.
 
     Examples
     --------
@@ -147,8 +153,12 @@ def select(
     Schwarz (1978), Annals of Statistics 6, 461-464 (BIC). Biernacki, Celeux & Govaert (2000), IEEE PAMI 22, 719-725 (ICL, with the most
     probable components as mclust has it). Smyth (2000), Statistics and Computing 10, 63-72 (held-out density).
     """
+    check_kind(specs, Iterable, "select(specs, data)", SPECIFICATIONS)
     specs = (specs,) if isinstance(specs, Mixture) else tuple(specs)
     _check(specs, folds)
+    check_whole("select", "starts", starts, 1)
+    check_callable("select", "progress", progress, "lambda done, total: print(done, total)")
+    _check_columns_are_there(data, specs[0])
     generator = as_generator(rng)
     seeds = spawn_seeds(generator, 2 * len(specs))
     fits: list[EMFit | None] = [None] * len(specs)
@@ -187,9 +197,8 @@ def select(
 
 def _check(specs: tuple[Mixture, ...], folds: int) -> None:
     if not specs or not all(isinstance(spec, Mixture) for spec in specs):
-        raise SpecError(
-            "select(specs, data): pass one or more specifications, e.g. [mx.Mixture(..., n_components=k) for k in (1, 2, 3)]."
-        )
+        wrong = next((described(spec) for spec in specs if not isinstance(spec, Mixture)), "none")
+        raise SpecError(f"select(specs, data): {SPECIFICATIONS}; found {wrong}.")
     for spec in specs:
         if set(spec.columns) != set(specs[0].columns):
             raise SpecError(
@@ -197,6 +206,14 @@ def _check(specs: tuple[Mixture, ...], folds: int) -> None:
             )
     if not isinstance(folds, int) or folds < 0 or folds == 1:
         raise SpecError(f"folds={folds!r}: 0 (none) or at least 2.")
+
+
+def _check_columns_are_there(data: Any, spec: Mixture) -> None:
+    """Data that no specification can read are no property of any of them."""
+    table = open_table(data, spec.columns)
+    for column in spec.columns:
+        if column not in table.names:
+            table.column(column)
 
 
 def _blank(spec: Mixture, status: str) -> dict[str, Any]:
@@ -370,9 +387,12 @@ def bootstrap_test(
     McLachlan (1987), On bootstrapping the likelihood ratio test statistic for the number of components in a normal mixture, Applied
     Statistics 36, 318-324.
     """
+    check_specification(null, "bootstrap_test(null, alternative, data)")
+    check_specification(alternative, "bootstrap_test(null, alternative, data)")
     _check((null, alternative), 0)
-    if not isinstance(draws, int) or draws < 1:
-        raise SpecError(f"bootstrap_test(draws={draws!r}): an integer >= 1 is needed.")
+    check_whole("bootstrap_test", "draws", draws, 1)
+    check_whole("bootstrap_test", "starts", starts, 1)
+    check_callable("bootstrap_test", "progress", progress, "lambda done, total: print(done, total)")
     if count_parameters(alternative) <= count_parameters(null):
         raise SpecError(
             "bootstrap_test(null, alternative, data): the alternative must have more free parameters than the null."

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_kind
 from .em.parameters import Parameters
 from .em.program import Params
 from .errors import SpecError
 from .families.base import Array
 from .results import EMFit
 from .rng import RNGLike, as_generator
-from .spec import Mixture
+from .spec import Mixture, check_specification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def simulate(
     Raises
     ------
     SpecError
-        For parameters that do not fit the specification, a negative `n`, or a `component` that is a column already.
+        For no specification, parameters that do not fit it, a negative `n`, or a `component` that is a column already.
 
     Examples
     --------
@@ -75,8 +76,12 @@ def simulate(
     2  4.96  1.0          1
     3  8.54  1.0          1
     """
+    call = "simulate(spec, parameters, n)"
+    check_specification(spec, call)
+    check_kind(parameters, (Mapping, EMFit), call, "pass a fit, or a mapping from names to arrays, as parameters")
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
         raise SpecError(f"simulate(n={n!r}): the number of rows is an integer >= 0.")
+    check_kind(component, (str, type(None)), "simulate(component=...)", "pass the name of a column, or None")
     if component in spec.columns:
         raise SpecError(
             f"simulate(component={component!r}): the specification has a column of that name. "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import check_kind
 from .data import Rows, read_rows
 from .domains import Parameter, Simplex
 from .errors import DataError, SpecError, UnsupportedError
@@ -18,7 +19,7 @@ from .partition import principal_partition
 from .priors import Dirichlet, Prior
 from .slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
 
-__all__ = ["Group", "Mixture", "free_dim"]
+__all__ = ["Group", "Mixture", "check_specification", "free_dim"]
 
 WEIGHTS = Parameter("weights", Simplex(), ("component",))
 RESOLVED_ON = 200_000
@@ -65,6 +66,17 @@ class Group:
             name = f"{self.family.block_name}_{axis}" + (str(i + 1) if axis in parameter.axes[:i] else "")
             found[name] = list(self.family.columns) if axis == "column" else list(range(parameter.levels))
         return found
+
+
+def check_specification(value: Any, call: str) -> None:
+    """Refuse what is no specification where `call` takes one.
+
+    Raises
+    ------
+    SpecError
+        Saying what was found, and what a specification looks like.
+    """
+    check_kind(value, Mixture, call, "pass a specification, e.g. mx.Mixture(mx.Gaussian('x'), n_components=2)")
 
 
 def free_dim(name: str) -> str:

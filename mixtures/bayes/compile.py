@@ -14,7 +14,7 @@ from ..domains import Covariance
 from ..em.program import CompiledGroup, Params, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
-from ..spec import Mixture, free_dim
+from ..spec import Mixture, check_specification, free_dim
 from .drawing import drawn_by
 from .op import Part, RowMixture, parts_of, split_thetas
 from .priors import declare
@@ -63,6 +63,7 @@ def compile_pymc(spec: Mixture, data: Any, *, likelihood: str = "op", sample_wei
     >>> [variable.name for variable in model.free_RVs]
     ['weights', 'covariance', 'mean']
     """
+    check_specification(spec, "compile_pymc(spec, data)")
     if likelihood not in LIKELIHOODS:
         raise SpecError(f"likelihood={likelihood!r}: legal are 'op' and 'reference'.")
     spec.check_sampled()

@@ -31,6 +31,8 @@ def loo(posterior: Any, **kwargs: Any) -> Any:
 
     Raises
     ------
+    SpecError
+        If `posterior` holds no draws.
     FitError
         If the rows had fractional weights, for which leaving one out is not defined, or the pointwise log-likelihood was
         too large to be kept.
@@ -41,6 +43,7 @@ def loo(posterior: Any, **kwargs: Any) -> Any:
     """
     import arviz_stats
 
+    stack.check_container(posterior, "loo(posterior)")
     if not stack.has_group(posterior, "log_likelihood"):
         raise FitError(
             "These draws carry no pointwise log-likelihood (draws times rows were too many). Sample again with fewer draws."

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pymc as pm
 
+from ..arguments import check_kind, check_whole
 from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
-from ..spec import Mixture
+from ..spec import Mixture, check_specification
 from . import stack
 from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
@@ -27,7 +28,7 @@ from .container import assemble
 from .nutpie_sampler import POOL, draw_with_nutpie
 from .recorder import Recorder
 
-__all__ = ["sample"]
+__all__ = ["check_sampling", "sample"]
 
 SAMPLERS = ("pymc", "nutpie")
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
@@ -103,11 +104,9 @@ def sample(
     ----------
     Hoffman & Gelman (2014), The No-U-Turn sampler, Journal of Machine Learning Research 15, 1593-1623.
     """
-    _check(draws=draws, tune=tune, chains=chains, cores=cores)
-    if not (isinstance(target_accept, float) and 0 < target_accept < 1):
-        raise SpecError(f"sample(target_accept={target_accept!r}): a number between 0 and 1 is needed.")
-    if nuts_sampler not in SAMPLERS:
-        raise SpecError(f"nuts_sampler={nuts_sampler!r}: legal are 'pymc' and 'nutpie'.")
+    check_specification(spec, "sample(spec, data)")
+    check_kind(pivot, (EMFit, type(None)), "sample(pivot=...)", "pass what mx.fit returns, or None")
+    check_sampling("sample", draws, tune, chains, cores, target_accept, nuts_sampler)
     seed_fit, seed_starts, seed_chains = spawn_seeds(as_generator(rng), 3)
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
@@ -147,13 +146,25 @@ def _fit(resolved: Mixture, rows: Any, estimate: str, seed: int) -> EMFit:
     return found
 
 
-def _check(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is None and name == "cores":
-            continue
-        least = 0 if name == "tune" else 1
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise SpecError(f"sample({name}={value!r}): an integer >= {least} is needed.")
+def check_sampling(
+    call: str, draws: int, tune: int, chains: int, cores: int | None, target_accept: float, nuts_sampler: str
+) -> None:
+    """Refuse settings of the sampler that cannot be used.
+
+    Raises
+    ------
+    SpecError
+        Naming the argument of `call`.
+    """
+    check_whole(call, "draws", draws, 1)
+    check_whole(call, "tune", tune, 0)
+    check_whole(call, "chains", chains, 1)
+    if cores is not None:
+        check_whole(call, "cores", cores, 1)
+    if not (isinstance(target_accept, float) and 0 < target_accept < 1):
+        raise SpecError(f"{call}(target_accept={target_accept!r}): a number between 0 and 1 is needed.")
+    if nuts_sampler not in SAMPLERS:
+        raise SpecError(f"{call}(nuts_sampler={nuts_sampler!r}): legal are 'pymc' and 'nutpie'.")
 
 
 def _program(resolved: Mixture, rows: Any) -> tuple[Program, str]:

@@ -13,11 +13,14 @@ import pytensor
 import xarray as xr
 from pytensor.compile.mode import Mode
 
+from ..arguments import described
+from ..errors import SpecError
 from .direct import DirectLinker
 
 __all__ = [
     "HAS_DATATREE",
     "as_datatree",
+    "check_container",
     "disconnected",
     "drop_group",
     "group",
@@ -91,6 +94,18 @@ if not HAS_DATATREE:
             for name in given:
                 drop_group(self, name)
             super().add_groups(group_dict, *args, **kwargs)
+
+
+def check_container(value: Any, call: str) -> None:
+    """Refuse what holds no draws.
+
+    Raises
+    ------
+    SpecError
+    """
+    kinds = (xr.DataTree,) if HAS_DATATREE else (xr.DataTree, ArvizInferenceData)
+    if not isinstance(value, kinds) or not has_group(value, "posterior"):
+        raise SpecError(f"{call}: pass what mx.sample returns; found {described(value)}.")
 
 
 def has_group(container: Any, name: str) -> bool:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import check_callable, check_kind, check_whole
 from ..bayes import stack
-from ..bayes.sample import sample
+from ..bayes.sample import check_sampling, sample
 from ..bayes.specifications import resolved_of
 from ..data import Rows
 from ..em.program import Program
@@ -19,7 +20,7 @@ from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, adopt, given_fit, reordered
 from ..results import fit as fit_em
 from ..rng import RNGLike, as_generator, spawn_seeds
-from ..spec import Mixture
+from ..spec import Mixture, check_specification
 from .checks import ALL
 from .checks.compare import z_scores
 from .checks.identifiability import from_specification
@@ -152,7 +153,7 @@ def cross_check(
     Raises
     ------
     SpecError
-        If `fit` or `posterior` belong to another specification.
+        If `fit` or `posterior` belong to another specification or are no such thing, or a number is not legal.
     DataError, FitError
         As `fit` and `sample`.
 
@@ -163,6 +164,14 @@ def cross_check(
     >>> mx.cross_check(mx.Mixture(mx.Bernoulli("heads"), n_components=2), tosses, rng=1).verdict.word
     'not identified'
     """
+    check_specification(spec, "cross_check(spec, data)")
+    needed = "pass what mx.fit returns, or a mapping from names of parameters to arrays"
+    check_kind(fit, (EMFit, Mapping, type(None)), "cross_check(fit=...)", needed)
+    if posterior is not None:
+        stack.check_container(posterior, "cross_check(posterior=...)")
+    check_sampling("cross_check", draws, tune, chains, cores, target_accept, nuts_sampler)
+    check_whole("cross_check", "starts", starts, 1)
+    check_callable("cross_check", "progress", progress, "lambda phase, done, total: print(phase, done, total)")
     generator = as_generator(rng)
     seed_mle, seed_map, seed_sample, seed_checks = spawn_seeds(generator, 4)
     say = progress or (lambda phase, done, total: None)

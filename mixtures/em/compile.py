@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import check_whole
 from ..data import read_rows
 from ..errors import SpecError, nearest
 from ..families.base import Array
 from ..rng import RNGLike, as_generator
-from ..spec import Mixture
+from ..spec import Mixture, check_specification
 from .methods import Method, as_method
 from .parameters import Parameters
 from .program import Params, Program
@@ -97,7 +98,7 @@ class EMProgram:
         SpecError
             If they do not have one row per row of the data and one column per component, or are no probabilities.
         """
-        values, at = (r.values, r.at) if isinstance(r, Responsibilities) else (np.asarray(r, dtype=np.float64), None)
+        values, at = (r.values, r.at) if isinstance(r, Responsibilities) else (_as_numbers(r), None)
         shape = (len(self._program.v), self._program.n_components)
         if values.shape != shape:
             raise SpecError(f"Responsibilities have shape {values.shape}; {shape} is needed, (rows, components).")
@@ -125,7 +126,13 @@ class EMProgram:
         -------
         parameters, history
             The last parameters and the method's objective at every accepted point, data units.
+
+        Raises
+        ------
+        SpecError
+            For a number of passes below 0, or parameters that do not fit the specification.
         """
+        check_whole("run", "passes", passes, 0)
         from .methods import EM, Run
 
         state = Run(self._program, EM() if method is None else as_method(method), self._standard(p))
@@ -133,6 +140,13 @@ class EMProgram:
             state.method.cycle(state)
         offset = self._program.objective_offset(state.p)
         return self._data(state.p), np.array(state.history) + offset
+
+
+def _as_numbers(r: Any) -> Array:
+    try:
+        return np.asarray(r, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"m_step(r): responsibilities are an array (rows, components) of numbers ({error}).") from error
 
 
 def compile_em(
@@ -166,6 +180,7 @@ def compile_em(
     >>> em.log_likelihood(em.step(p)) >= em.log_likelihood(p)
     True
     """
+    check_specification(spec, "compile_em(spec, data)")
     rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss)
     spec.check_rows(rows)
     resolved = spec.resolve(rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import check_kind
 from ..errors import SpecError, nearest
 from ..families.base import Array
 from ..spec import Mixture
@@ -42,7 +43,8 @@ class Parameters(Mapping[str, Array]):
     """
 
     def __init__(self, spec: Mixture, values: Mapping[str, Any]) -> None:
-        given = {str(name): np.array(value, dtype=np.float64) for name, value in dict(values).items()}
+        check_kind(values, Mapping, "Parameters", "pass a mapping from names to arrays, e.g. fit.point")
+        given = {str(name): _numbers(str(name), value) for name, value in values.items()}
         expected = _shapes(spec)
         for name in given:
             if name not in expected:
@@ -140,6 +142,13 @@ class Parameters(Mapping[str, Array]):
                 coords.update(group.coords(parameter))
                 variables[group.names[parameter.name]] = (dims, self[group.names[parameter.name]])
         return xr.Dataset(variables, coords=coords)
+
+
+def _numbers(name: str, value: Any) -> Array:
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"Parameter {name!r} is no array of numbers ({error}).") from error
 
 
 def _known(spec: Mixture) -> dict[str, Array]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import check_whole
 from ..data import Rows
 from ..domains import Domain, power_of_two
 from ..errors import DataError, SpecError, UnsupportedError
@@ -137,7 +138,7 @@ class Program:
     Raises
     ------
     SpecError
-        If `estimate` is unknown, or "map" is asked for and a prior has no interior mode.
+        If `estimate` is unknown, `threads` is below 1, or "map" is asked for and a prior has no interior mode.
     """
 
     def __init__(
@@ -151,6 +152,8 @@ class Program:
     ) -> None:
         if estimate not in ("mle", "map"):
             raise SpecError(f"estimate={estimate!r}: legal are 'mle' and 'map'.")
+        if threads is not None:
+            check_whole("fit", "threads", threads, 1)
         self.threads = threads
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights

@@ -95,6 +95,8 @@ def plot_fit(fit: EMFit, data: Any, *, sample_weight: Any = None) -> Picture:
 
     Raises
     ------
+    SpecError
+        If `fit` is none.
     DataError
         If the data do not have the columns of the fit.
 
@@ -108,10 +110,13 @@ def plot_fit(fit: EMFit, data: Any, *, sample_weight: Any = None) -> Picture:
     """
     import matplotlib
 
+    from ..arguments import check_kind
+    from ..results import EMFit
     from .canvas import Picture
     from .panels import panels
     from .scene import scenes
 
+    check_kind(fit, EMFit, "plot_fit(fit, data)", "pass what mx.fit returns")
     spec = fit.resolved
     rows = spec.rows(data, sample_weight=sample_weight)
     found = [panel for scene in scenes(spec, rows, fit.point) for panel in panels(scene)]
