@@ -102,22 +102,59 @@ class EMFit:
         return pd.DataFrame([record.row() for record in self.optima]).rename_axis("optimum")
 
     def responsibilities(self, data: Any) -> xr.DataArray:
-        """p(component given row), dims (row, component)."""
+        """p(component given row), dims (row, component).
+
+        Rows to which every component gives density 0, e.g. outside every box, have no such probabilities: NaN, with a `MixtureWarning`
+        that counts them.
+
+        Raises
+        ------
+        DataError
+            If the data have not the columns of the fit, or values that its families cannot take.
+        """
         import xarray as xr
 
-        program, expand = self._score_program(data)
-        values = expand(program.responsibilities(self.params))
+        values, dead = self._responsibilities(data)
+        values[dead] = np.nan
         return xr.DataArray(
             values, dims=("row", "component"), coords={"component": np.arange(values.shape[1])}, name="responsibilities"
         )
 
     def predict(self, data: Any) -> Array:
-        """Most probable component (n,) of each row."""
+        """Most probable component (n,) of each row; -1, with a `MixtureWarning`, for rows to which every component gives density 0.
+
+        Raises
+        ------
+        DataError
+            If the data have not the columns of the fit, or values that its families cannot take.
+        """
+        values, dead = self._responsibilities(data)
+        return np.where(dead, -1, values.argmax(axis=1))
+
+    def _responsibilities(self, data: Any) -> tuple[Array, NDArray[np.bool_]]:
+        """Of every given row (n, K), and which rows have density 0 under all components (n,)."""
+        import warnings
+
         program, expand = self._score_program(data)
-        return expand(program.responsibilities(self.params)).argmax(axis=1)
+        values = np.array(expand(program.responsibilities(self.params)))
+        dead = ~(values.sum(axis=1) > 0)
+        if dead.any():
+            warnings.warn(
+                f"{int(dead.sum())} of {len(dead)} rows have density 0 under every component, the first of them row "
+                f"{int(np.flatnonzero(dead)[0])}: responsibilities NaN, predicted component -1, score -inf.",
+                MixtureWarning,
+                stacklevel=3,
+            )
+        return values, dead
 
     def score(self, data: Any) -> Array:
-        """Log density (n,) of each row."""
+        """Log density (n,) of each row; -inf where every component gives density 0.
+
+        Raises
+        ------
+        DataError
+            If the data have not the columns of the fit, or values that its families cannot take.
+        """
         program, expand = self._score_program(data)
         return expand(program.row_log_likelihood(self.params))
 
@@ -259,7 +296,8 @@ def fit(
     Raises
     ------
     SpecError, DataError
-        For a specification or data that cannot be fitted, naming slot, column and row.
+        For a specification or data that cannot be fitted, naming slot, column and row; a row that no component can give a density to is
+        such.
     FitError
         If every start collapsed, or nothing had been reached when the user interrupted.
 
@@ -282,6 +320,7 @@ def fit(
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
     program = Program(resolved, rows, estimate, threads=threads)
+    program.refuse_rows_without_density()
     found = search(
         program,
         as_method(method),

@@ -184,4 +184,6 @@ def compile_em(
     rows = read_rows(data, spec.columns, sample_weight=sample_weight, merge=False, may_miss=spec.may_miss)
     spec.check_rows(rows)
     resolved = spec.resolve(rows)
-    return EMProgram(Program(resolved, rows, estimate, threads=threads), spec)
+    program = Program(resolved, rows, estimate, threads=threads)
+    program.refuse_rows_without_density()
+    return EMProgram(program, spec)

@@ -331,6 +331,36 @@ class Program:
         )
         return Params(np.full(self.n_components, 1.0 / self.n_components), thetas)
 
+    def refuse_rows_without_density(self) -> None:
+        """Refuse rows that have density 0 under every component, whatever the free parameters are.
+
+        Raises
+        ------
+        DataError
+            Naming the first of them, its values, and how many there are.
+        """
+        if self.fixed_weights is None and all(layout.free.all() for g in self.groups for layout in g.layout.values()):
+            return
+        inside = self._with_fixed_entries(self.neutral())
+        joint = (self.log_joint(inside, block) for block in self.blocks())
+        dead = np.flatnonzero(np.concatenate([~(each.max(axis=1) > -np.inf) for each in joint]))
+        if len(dead):
+            values = zip(self.rows.columns, self.rows.values[dead[0]], strict=True)
+            found = ", ".join(f"{column!r} = {value:g}" for column, value in values if not np.isnan(value))
+            raise DataError(
+                f"{self.rows.row_name(int(dead[0]))}: no component gives it a density, whatever the free parameters ({found}; "
+                f"{len(dead)} such row(s)). Correct or drop it, widen the fixed values that exclude it, or add a component that may "
+                "have it."
+            )
+
+    def _with_fixed_entries(self, p: Params) -> Params:
+        """The point with what is fixed put in its place."""
+        thetas = tuple(
+            {name: g.layout[name].filled(value) for name, value in theta.items()}
+            for g, theta in zip(self.groups, p.thetas, strict=True)
+        )
+        return Params(p.weights if self.fixed_weights is None else self.fixed_weights, thetas)
+
     # -- priors and scores ------------------------------------------------------------------------------------------------------------------
 
     def log_prior(self, p: Params) -> float:
