@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gaussian"]
 
+SMALLEST = 1e-140
+"""Smaller standard deviations underflow when they are squared and multiplied."""
 MOST_STEPS = 200
 """EM steps for the moments of rows with missing cells, which only scale a prior."""
 _STRUCTURES = ("full", "diagonal", "spherical")
@@ -146,11 +148,16 @@ class Gaussian(Family):
         there = [~np.isnan(column) for column in x.T]
         center = np.array([_median(column[keep]) for column, keep in zip(x.T, there, strict=True)])
         spread = np.sqrt([_variance(x[keep, j] - center[j], v[keep]) for j, keep in enumerate(there)])
-        if not np.all(spread > 0):
-            column = self.columns[int(np.argmin(spread))]
+        if not np.all(spread > SMALLEST):
+            j = int(np.argmin(spread))
+            away = np.abs(x[there[j], j] - center[j]).max()
+            if away > 0:
+                raise DataError(
+                    f"Column {self.columns[j]!r}: its values differ by no more than {2.0 * away:.2g}, too little for squares of it to be "
+                    "computed. Rescale the column."
+                )
             raise DataError(
-                f"Column {column!r} is constant (every row is {center[int(np.argmin(spread))]:g}): its variance is 0. "
-                "Leave it out."
+                f"Column {self.columns[j]!r} is constant (every row is {center[j]:g}): its variance is 0. Leave it out."
             )
         if self.structure in _TURNS_WITH_UNITS:
             spread = np.full_like(spread, np.sqrt(np.mean(spread**2)))

@@ -266,3 +266,20 @@ def test_numbers_whose_squares_overflow_are_named():
         mx.fit(gaussian(2, "x"), {"x": [0.0, 1.0, 1e300, 2.0]})
     with pytest.raises(mx.DataError, match="too large for float64"):
         mx.fit(gaussian(2, "x"), {"x": [10**400, 1, 2, 3]})
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-200, 1e-305])
+def test_numbers_whose_squares_underflow_are_not_called_constant(unit):
+    x = unit * normal(30)[:, 0]
+    with pytest.raises(
+        mx.DataError, match=r"Column 'x': its values differ by no more than .*e-\d+, too little for squares.*Rescale"
+    ):
+        mx.fit(gaussian(2, "x"), {"x": x})
+    with pytest.raises(mx.DataError, match=r"Column 'x' is constant \(every row is 1e-200\)"):
+        mx.fit(gaussian(2, "x", "y"), {"x": np.full(30, 1e-200), "y": normal(30)[:, 0]})
+
+
+def test_small_numbers_whose_squares_can_be_computed_are_fitted():
+    x = np.r_[normal(30)[:, 0], normal(30)[:, 0] + 8.0]
+    plain, small = (mx.fit(gaussian(2, "x"), {"x": unit * x}, starts=5, rng=1) for unit in (1.0, 2.0**-460))
+    np.testing.assert_allclose(small.point["mean"] * 2.0**460, plain.point["mean"], rtol=1e-6)
