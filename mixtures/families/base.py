@@ -119,6 +119,8 @@ class Family:
     evidence: ClassVar[bool] = False
     """Whether the block tells what is known of the rows' components, and no values: it has no part in partitions and pictures."""
     allowed_values: ClassVar[str] = "real numbers"
+    identified_by: ClassVar[str] = ""
+    """Who proves `identified_components`, and the rule in words."""
 
     columns: tuple[str, ...]
     name: str | None
@@ -398,6 +400,10 @@ class Family:
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Per component (J,) a number that goes to 0 as its density becomes singular; infinity where it cannot."""
         return np.full(len(weights), np.inf)
+
+    def identified_components(self) -> NDArray[np.intp] | None:
+        """Up to how many components, their weights and their parameters each column (d,) identifies by itself; None where that is not proven."""
+        return None
 
     def identifiability_cells(self) -> Array | None:
         """For families on finitely many values: the number of values of each column (d,); None for others."""

@@ -56,6 +56,7 @@ class Binomial(Family):
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"trials": (1, 12)}
     discrete: ClassVar[bool] = True
     separable: ClassVar[bool] = True
+    identified_by: ClassVar[str] = "Blischke 1964: K components of one column from 2 K - 1 trials on"
     trials: int
 
     def __init__(
@@ -119,6 +120,9 @@ class Binomial(Family):
 
         p = theta["probability"][None, :, :]
         return pm.logp(pm.Binomial.dist(n=self.trials, p=p), x[:, None, :]).sum(axis=-1)
+
+    def identified_components(self) -> NDArray[np.intp] | None:
+        return np.full(len(self.columns), (self.trials + 1) // 2, dtype=np.intp)
 
     def identifiability_cells(self) -> Array | None:
         return np.full(len(self.columns), self.trials + 1.0)

@@ -41,7 +41,11 @@ def sampler(evidence: Evidence) -> Check:
     if divergent > DIVERGENT:
         problems.append(f"{100 * divergent:.1f} % of the draws diverged")
     if problems:
-        step = "more draws and chains (draws=4000, chains=8), or target_accept=0.99 where draws diverged"
+        step = "more draws and chains (draws=4000, chains=8)"
+        if divergent > DIVERGENT:
+            step = "smaller steps (target_accept=0.99)" + (f", and {step}" if len(problems) > 1 else "")
+        elif divergent > 0:
+            step += ", and smaller steps (target_accept=0.99) because some draws diverged"
         return Check("sampler", question, CheckStatus.FAIL, numbers, f"{', '.join(problems)}.", step)
     sentence = (
         f"R-hat at most {rhat[worst]:.3f}, bulk ESS at least {ess[least]:.0f}, {100 * divergent:.1f} % divergent."

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...criteria import count_parameters
 from ...em.program import Params, Program
+from ...families.base import Layout
 from ...spec import Mixture
 from ..evidence import Evidence
 from ..outcome import Check, CheckStatus
@@ -21,11 +22,13 @@ DEGENERATE_SHARE = 0.05
 def from_specification(spec: Mixture) -> Check:
     """What is known before any fitting.
 
-    More free parameters than cell probabilities: proven not identified. Tripartitions with min(K, cells) summing to 2 K + 2: generically
-    identified. Otherwise not proven.
+    More free parameters than cell probabilities: proven not identified. One column that identifies weights and its own parameters by
+    itself: identified where that column's parameters differ, because its K distributions are then linearly independent and leave the
+    other columns' only one solution. Tripartitions with min(K, cells) summing to 2 K + 2: generically identified. Otherwise not proven.
 
     References
     ----------
+    Blischke (1964), Estimating the parameters of mixtures of binomial distributions, JASA 59, 510-528, for a binomial column.
     Allman, Matias & Rhodes (2009), Annals of Statistics 37, 3099-3132, corollary 5. Yakowitz & Spragins (1968), Annals of Mathematical
     Statistics 39, 209-214, for Gaussian components.
     """
@@ -58,6 +61,12 @@ def from_specification(spec: Mixture) -> Check:
             sentence,
             "fewer components, more columns, or repeated measurements per row",
         )
+    alone = _column_that_suffices(spec)
+    if alone is not None:
+        column, source = alone
+        rest = " and, with it, the other columns" if len(each) > 1 else ""
+        sentence = f"Identified where components differ in {column!r}, a column that suffices{rest} ({source})."
+        return Check("identifiability", QUESTION, CheckStatus.PASS, {**numbers, "proven": False}, sentence)
     reach = _tripartition(each, k)
     if reach >= 2 * k + 2:
         sentence = f"Generically identified (Allman, Matias & Rhodes 2009: {reach} >= {2 * k + 2})."
@@ -71,6 +80,25 @@ def from_specification(spec: Mixture) -> Check:
         sentence,
         "more columns or fewer components",
     )
+
+
+def _column_that_suffices(spec: Mixture) -> tuple[str, str] | None:
+    """A column that identifies weights and its own parameters, which may differ in all components, and the source that proves it."""
+    for group in spec.groups:
+        enough = group.family.identified_components()
+        if enough is None or not group.covers_all:
+            continue
+        for j, column in enumerate(group.family.columns):
+            if enough[j] >= spec.n_components and any(_may_differ(each, j) for each in group.layout.values()):
+                return column, group.family.identified_by
+    return None
+
+
+def _may_differ(layout: Layout, column: int) -> bool:
+    """Whether the specification makes no two components alike in that column."""
+    free, fixed, groups = layout.free[:, column], layout.fixed[:, column], layout.groups
+    alike = (groups[:, None] == groups) | (~free[:, None] & ~free & (fixed[:, None] == fixed))
+    return not np.any(alike & ~np.eye(len(groups), dtype=bool))
 
 
 def _tripartition(cells: np.ndarray, k: int) -> int:
