@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["EMFit", "fit"]
+__all__ = ["CollapsedFitError", "EMFit", "fit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,15 +354,31 @@ def _given(spec: Mixture, p: Mapping[str, Any]) -> Params:
     return Parameters(spec, p).params()
 
 
-def _result(spec: Mixture, program: Program, method: Method, found: Search, threshold: float) -> EMFit:
+class CollapsedFitError(FitError):
+    """Every start collapsed; carries the highest of them for who can say more about it."""
+
+    def __init__(self, message: str, fit: Callable[[], EMFit]) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+def _result(
+    spec: Mixture, program: Program, method: Method, found: Search, threshold: float, *, collapsed: bool = False
+) -> EMFit:
     best = found.optima[0]
     status = Status.INTERRUPTED if found.interrupted else best.status
-    if best.kind == "collapsing" and not found.interrupted:
-        raise FitError(_collapse_message(program, found.optima))
+    if best.kind == "collapsing" and not found.interrupted and not collapsed:
+        raise CollapsedFitError(
+            _collapse_message(program, found.optima),
+            lambda: _result(spec, program, method, found, threshold, collapsed=True),
+        )
     point = Parameters.of(program.spec, program.to_data(best.p))
     log_likelihood = _log_likelihood(program, best) - program.log_scale
-    log_prior = program.log_prior_data_units(best.p)
-    history = np.array(best.history) + program.objective_offset(best.p)
+    try:
+        log_prior = program.log_prior_data_units(best.p)
+        history = np.array(best.history) + program.objective_offset(best.p)
+    except np.linalg.LinAlgError:
+        log_prior, history = np.nan, np.array(best.history) - program.log_scale
     if status is Status.NEARLY_SINGULAR:
         import warnings
 
@@ -409,11 +425,12 @@ def _log_likelihood(program: Program, optimum: Optimum) -> float:
 
 def _record(program: Program, optimum: Optimum) -> OptimumRecord:
     sound = optimum.kind in ("optimum", "unfinished")
-    objective = (
-        optimum.evaluation.objective + program.objective_offset(optimum.p)
-        if np.isfinite(optimum.evaluation.objective)
-        else np.inf
-    )
+    objective = np.inf
+    if np.isfinite(optimum.evaluation.objective):
+        try:
+            objective = optimum.evaluation.objective + program.objective_offset(optimum.p)
+        except np.linalg.LinAlgError:
+            objective = np.nan
     return OptimumRecord(
         kind=optimum.kind,
         log_likelihood=_log_likelihood(program, optimum) - program.log_scale,

@@ -17,13 +17,13 @@ from ..data import Rows
 from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
-from ..results import EMFit, adopt, given_fit, reordered
+from ..results import CollapsedFitError, EMFit, adopt, given_fit, reordered
 from ..results import fit as fit_em
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
 from .checks import ALL
 from .checks.compare import z_scores
-from .checks.identifiability import from_specification
+from .checks.identifiability import QUESTION, from_specification
 from .checks.optima import polished_for_dominance
 from .diagnostics import ess_bulk, mcse_mean, rhat_rank
 from .evidence import Draws, Estimate, Evidence
@@ -55,7 +55,8 @@ class CrossCheck:
     checks
         One `Check` each, in the order of the summary.
     verdict
-        "agree", "differ", "not identified" or "inconclusive", with its sentence and the deciding checks. A comparison that the user
+        "agree", "differ", "not identified" or "inconclusive", with its sentence and the deciding checks. Where every start of the
+        maximum likelihood fit collapses it is "not identified", `mle` is the highest of them and there are no draws. A comparison that the user
         interrupts before there are draws is inconclusive, and keeps the fits.
     """
 
@@ -179,7 +180,10 @@ def cross_check(
         spec.check_sampled()
     rows = spec.rows(data, sample_weight=sample_weight)
     resolved = spec.resolve(rows)
-    mle = _mle(spec, resolved, rows, fit, starts, seed_mle, say)
+    try:
+        mle = _mle(spec, resolved, rows, fit, starts, seed_mle, say)
+    except CollapsedFitError as error:
+        return _collapsed(spec, resolved, rows, error, _map(spec, rows, starts, seed_map, say, fit))
     if mle.fit.status is Status.INTERRUPTED:
         return _cut_off(spec, resolved, rows, mle, None, "the maximum likelihood fit")
     proven = from_specification(resolved)
@@ -224,6 +228,23 @@ def cross_check(
     return CrossCheck(
         spec, resolved, evidence.mle.fit, map_fit, posterior, _table(evidence), tuple(checks), decide(checks), rows
     )
+
+
+def _collapsed(
+    spec: Mixture, resolved: Mixture, rows: Rows, error: CollapsedFitError, map_: Estimate | None
+) -> CrossCheck:
+    """What there is when every start of the maximum likelihood fit collapsed: nothing that a posterior could be compared with."""
+    mle = Estimate(error.fit(), Program(resolved, rows, "mle"))
+    check = Check(
+        "identifiability",
+        QUESTION,
+        CheckStatus.FAIL,
+        {"proven": False, "starts that collapsed": sum(record.count for record in mle.fit.optima)},
+        f"there is no maximum likelihood estimate with {spec.n_components} components. {error}",
+        "fewer components, components that share a covariance, or mx.fit(spec, data, estimate='map') and mx.sample(spec, data) by themselves",
+    )
+    map_fit = map_.fit if map_ is not None else None
+    return CrossCheck(spec, resolved, mle.fit, map_fit, None, _em_table(resolved, mle), (check,), decide([check]), rows)
 
 
 def _cut_off(

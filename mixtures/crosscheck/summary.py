@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..em.status import Status
 from ..text import missing_cells, number, table
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def check_summary(check: CrossCheck) -> str:
         else " (fractional weights: a pseudo-likelihood, standard errors and posterior sds are naive)"
     )
     rows = f"{check.mle.n_rows:g} rows{weighting}{missing_cells(check.mle)}"
-    lines += [f"{rows}; maximum log-likelihood {check.mle.log_likelihood:.5f}", ""]
+    height = "log-likelihood of the highest start, which collapsed," if _collapsed(check) else "maximum log-likelihood"
+    lines += [f"{rows}; {height} {check.mle.log_likelihood:.5f}", ""]
     for one in check.checks:
         head = f"{_MARKS[one.status.value]:>4}  {one.name:<17}"
         lines += textwrap.wrap(one.sentence, 110, initial_indent=head, subsequent_indent=" " * len(head))
@@ -44,6 +46,10 @@ def check_summary(check: CrossCheck) -> str:
         f"components ordered {check.resolved.ordering()}; intervals are 95 % equal-tailed; z on the unconstrained scale"
     )
     return "\n".join(lines)
+
+
+def _collapsed(check: CrossCheck) -> bool:
+    return check.mle.status is Status.COLLAPSING
 
 
 def check_table(check: CrossCheck) -> str:

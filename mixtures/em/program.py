@@ -478,6 +478,25 @@ class Program:
             found[compiled.components] = np.minimum(found[compiled.components], np.where(own > 0, value, np.inf))
         return found
 
+    def with_emptied_at_rest(self, p: Params, threshold: float) -> Params:
+        """The point with components of weight 0 that have closed in moved to where all components are alike.
+
+        The likelihood does not depend on them, but nobody could compute with a covariance that has no inverse.
+        """
+        rest, thetas = self.neutral(), []
+        for g, theta, neutral in zip(self.groups, p.thetas, rest.thetas, strict=True):
+            own, moved = p.weights[g.components], dict(theta)
+            try:
+                closed = ~(g.family.degeneracy(theta, own) >= threshold)
+            except np.linalg.LinAlgError:
+                closed = own <= 0
+            for name, layout in g.layout.items():
+                held = (layout.groups[:, None] == layout.groups) @ (own > 0)
+                move = (closed & (own <= 0) & ~held).reshape(-1, *(1,) * (theta[name].ndim - 1))
+                moved[name] = np.where(move & layout.free, neutral[name], theta[name])
+            thetas.append(moved)
+        return Params(p.weights, tuple(thetas))
+
     # -- labels -----------------------------------------------------------------------------------------------------------------------------
 
     def permuted(self, p: Params, order: NDArray[np.intp]) -> Params:

@@ -309,9 +309,11 @@ def _arrived(run: Run, status: Status, decrement: float, information: Array | No
     if e[worst] < threshold:
         kind, status = "nearly singular", Status.NEARLY_SINGULAR if status is not Status.PASS_LIMIT else status
     p, order = run.program.ordered(run.p)
-    evaluation = (
-        run.evaluation if np.array_equal(order, np.arange(len(order))) else run.program.evaluate(p, run.method.assign)
-    )
+    rested = bool(np.any(p.weights <= 0)) and not run.program.is_map
+    if rested:
+        p = run.program.with_emptied_at_rest(p, threshold)
+    as_climbed = np.array_equal(order, np.arange(len(order))) and not rested
+    evaluation = run.evaluation if as_climbed else run.program.evaluate(p, run.method.assign)
     if information is not None and evaluation is not run.evaluation:
         information = Coordinates(run.program, p).information(p)
     component = int(np.flatnonzero(order == worst)[0])
