@@ -44,6 +44,7 @@ _LAZY = {
     "load": "loading",
     "load_dataset": "datasets",
     "loo": "bayes.loo",
+    "prior_predictive": "simulation",
     "profile_interval": "profiles",
     "sample": "bayes.sample",
     "select": "selection",

@@ -1,4 +1,4 @@
-"""Toy problems that carry their answer: rows drawn from a specification with given parameters."""
+"""Toy problems that carry their answer: rows drawn from a specification with given parameters, or with parameters from its priors."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import check_kind
+from .arguments import check_kind, check_whole
+from .data import Rows
 from .em.parameters import Parameters
-from .em.program import Params
+from .em.program import Params, Program
 from .errors import SpecError
 from .families.base import Array
 from .results import EMFit
 from .rng import RNGLike, as_generator
+from .slots import Fixed, Free, inner_slot
 from .spec import Mixture, check_specification
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
-__all__ = ["simulate"]
+__all__ = ["prior_predictive", "simulate"]
 
 BLOCK = 65536
 """Rows drawn at a time: a family may build one matrix per row."""
@@ -99,6 +102,103 @@ def simulate(
     if component is not None:
         frame[component] = z
     return frame
+
+
+def prior_predictive(
+    spec: Mixture, data: Any = None, *, n: int | None = None, draws: int = 500, rng: RNGLike = None
+) -> xr.Dataset:
+    """Draw parameters from the priors, and rows from the mixture that each draw describes.
+
+    Exchangeable components are not put in order: every draw is as the priors have it.
+
+    Parameters
+    ----------
+    spec
+        The specification; with `data=None` every prior must be in numbers, as in what `spec.resolve(data)` returns.
+    data
+        The rows that default priors are resolved against, as for `fit`; None where nothing is open.
+    n
+        Rows per draw; None takes as many as the data have.
+    draws
+        Number of draws.
+    rng
+        Seed or generator; one seed gives the same draws again.
+
+    Returns
+    -------
+    xarray.Dataset
+        The parameters under their names with a leading dim `draw`, the rows `y` (draw, row, column), and `allocation` (draw, row), the
+        component that each row was drawn from.
+
+    Raises
+    ------
+    SpecError
+        If something has no prior in numbers and there are no data, naming it, or `n` or `draws` is below 1.
+    DataError
+        If the data do not fit the specification.
+
+    Examples
+    --------
+    >>> import mixtures as mx
+    >>> coins = mx.Mixture(
+    ...     mx.Binomial("heads", trials=10, probability=mx.Beta(2, 2)), n_components=2, weights=mx.Dirichlet(5.0)
+    ... )
+    >>> found = prior_predictive(coins, n=30, draws=400, rng=1)
+    >>> dict(found.sizes)
+    {'draw': 400, 'component': 2, 'binomial_column': 1, 'row': 30, 'column': 1}
+    >>> round(float(found["y"].mean()), 1)
+    5.0
+
+    References
+    ----------
+    Box (1980), Sampling and Bayes' inference in scientific modelling and robustness, JRSS A 143, 383-430.
+    """
+    import xarray as xr
+
+    check_specification(spec, "prior_predictive(spec)")
+    check_whole("prior_predictive", "draws", draws, 1)
+    if n is not None:
+        check_whole("prior_predictive", "n", n, 1)
+    if data is not None:
+        rows = spec.rows(data)
+        spec, n = spec.resolve(rows), rows.n if n is None else n
+    if not spec.is_resolved:
+        raise SpecError(
+            f"prior_predictive: {', '.join(_open_slots(spec))} of {spec!r} has no prior in numbers. Pass data, which default priors are "
+            "resolved against, or give priors."
+        )
+    if n is None:
+        raise SpecError("prior_predictive(n=None): without data the number of rows per draw is needed, e.g. n=100.")
+    spec.check_supported()
+    nothing = Rows(spec.columns, np.zeros((1, len(spec.columns))), np.ones(1), None, 1, "none")
+    program = Program(spec, nothing, standardise=False)
+    generator = as_generator(rng)
+    points, values, components = [], [], []
+    for _ in range(draws):
+        p = program.prior_draw(generator)
+        z = generator.choice(spec.n_components, size=int(n), p=p.weights / p.weights.sum())
+        points.append(Parameters.of(spec, p))
+        components.append(z)
+        values.append(_draw_rows(spec, p, z, generator))
+    first = points[0].to_dataset()
+    variables: dict[str, Any] = {
+        str(name): (("draw", *first[name].dims), np.stack([point[str(name)] for point in points])) for name in first
+    }
+    variables["y"] = (("draw", "row", "column"), np.stack(values))
+    variables["allocation"] = (("draw", "row"), np.stack(components))
+    coords = {**first.coords, "draw": np.arange(draws), "row": np.arange(int(n)), "column": list(spec.columns)}
+    return xr.Dataset(variables, coords=coords, attrs={"mixtures_resolved": spec.to_json()})
+
+
+def _open_slots(spec: Mixture) -> list[str]:
+    """What is neither fixed nor has a prior in numbers."""
+    found = ["weights"] if isinstance(spec.weights, Free) else []
+    for group in spec.groups:
+        block = group.family
+        known = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
+        known |= {name for name, slot in block.slots.items() if isinstance(inner_slot(slot), Fixed)}
+        found += [group.names[parameter.name] for parameter in block.parameters if parameter.name not in known]
+    return found
 
 
 def _draw_rows(spec: Mixture, p: Params, z: NDArray[np.intp], rng: np.random.Generator) -> Array:
