@@ -24,7 +24,7 @@ class _Piece:
 
     name: str
     owners: tuple[int, ...]
-    components: tuple[int, ...]
+    sharers: tuple[tuple[int, ...], ...]
     entries: tuple[tuple[int, ...], ...]
     domain: Domain
     shape: tuple[int, ...]
@@ -52,13 +52,16 @@ class Scalars:
                 owners = tuple(int(j) for j in np.flatnonzero(layout.owners))
                 shape = parameter.shape(len(group.columns))
                 if owners:
-                    components = tuple(group.components[j] for j in owners)
+                    sharers = tuple(
+                        tuple(group.components[i] for i in np.flatnonzero(layout.groups == layout.groups[j]))
+                        for j in owners
+                    )
                     public = group.names[parameter.name]
                     found.append(
                         _Piece(
                             public,
                             owners,
-                            components,
+                            sharers,
                             tuple(parameter.domain.entries(shape)),
                             parameter.domain,
                             shape,
@@ -75,14 +78,14 @@ class Scalars:
 
     @cached_property
     def labels(self) -> list[str]:
-        """Labels such as `mean[0, waiting]`; a shared value shows no component."""
+        """Labels such as `mean[0, waiting]`; what all components share shows none, what some share shows them, `mean[0+2, waiting]`."""
         found = [f"weights[{k}]" for k in range(self.n_weights)]
         for piece in self.pieces:
             columns = self._columns(piece.name)
             shared = piece.shared
-            for component in piece.components:
+            for own in piece.sharers:
                 for entry in piece.entries:
-                    place = ([] if shared else [str(component)]) + [
+                    place = ([] if shared else ["+".join(map(str, own))]) + [
                         columns[i] if axis == "column" else str(i) for axis, i in zip(piece.axes, entry, strict=True)
                     ]
                     found.append(f"{piece.name}[{', '.join(place)}]")
@@ -90,10 +93,15 @@ class Scalars:
 
     @cached_property
     def components(self) -> list[int]:
-        """Component of each scalar."""
-        found = list(range(self.n_weights))
+        """Component of each scalar, the first of those that share it."""
+        return [own[0] for own in self.sharers]
+
+    @cached_property
+    def sharers(self) -> list[tuple[int, ...]]:
+        """The components of each scalar: several where they share it."""
+        found: list[tuple[int, ...]] = [(k,) for k in range(self.n_weights)]
         for piece in self.pieces:
-            found += [component for component in piece.components for _ in piece.entries]
+            found += [own for own in piece.sharers for _ in piece.entries]
         return found
 
     @cached_property
@@ -101,7 +109,7 @@ class Scalars:
         """The scale of each scalar on which its intervals are made: logit of weights and probabilities, log of variances."""
         found = [LOGIT] * self.n_weights
         for piece in self.pieces:
-            found += [piece.domain.link(entry) for _ in piece.components for entry in piece.entries]
+            found += [piece.domain.link(entry) for _ in piece.sharers for entry in piece.entries]
         return found
 
     def _group(self, name: str) -> Group:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from poisson_family import Counts
 from standin import stand_in
@@ -12,6 +13,7 @@ from standin import stand_in
 import mixtures as mx
 from mixtures.families.registry import family_class
 from mixtures.plots import plot_cross_check, plot_fit
+from mixtures.plots.canvas import NEUTRAL, color, shortened
 from mixtures.report import write_report
 from mixtures.testing import Case, variants
 
@@ -61,7 +63,7 @@ def test_every_scalar_has_a_row_and_everything_can_be_read(checks, name):
     check = checks(name)
     figure = plot_cross_check(check)
     assert isinstance(figure, Figure)
-    assert row_labels(figure) == [label if len(label) <= 44 else f"{label[:43]}…" for label in check.table.index]
+    assert row_labels(figure) == list(check.table.index)
     assert figure.get_suptitle() == "EM against the posterior: agree"
     figure.draw_without_rendering()
     renderer = figure._get_renderer()
@@ -234,10 +236,111 @@ def test_a_selection_has_a_line_for_each_kind_and_a_ring_around_the_choice():
     ]
     found = mx.select(specs, data, starts=3, rng=1, jobs=1)
     axes = found.plot().axes[0]
-    lines = {line.get_label(): line for line in axes.lines}
-    assert set(lines) == {"tied, spherical", "diagonal", "tied", "free", "VEV", "chosen"}
-    assert lines["VEV"].get_ydata() == pytest.approx(found.table["bic"].iloc[-2:])
+    drawn = {line.get_label(): line for line in axes.lines}
+    assert set(drawn) == {"tied, spherical", "diagonal", "tied", "free", "VEV", "chosen"}
+    assert drawn["VEV"].get_ydata() == pytest.approx(found.table["bic"].iloc[-2:])
     best = found.best("bic").specification
-    assert lines["chosen"].get_xdata()[0] == best.n_components
+    assert drawn["chosen"].get_xdata()[0] == best.n_components
     with pytest.raises(mx.SpecError, match="criterion='held_out': computed are aic, bic, icl"):
         found.plot("held_out")
+
+
+def eight(*columns):
+    """Eight components far apart, and their fit."""
+    rng = np.random.default_rng(0)
+    data = {c: np.concatenate([rng.normal(6.0 * k, 1.0, 25) for k in range(8)]) for c in columns}
+    return mx.fit(mx.Mixture(mx.Gaussian(*columns), n_components=8), data, rng=1, starts=4, estimate="map"), data
+
+
+@pytest.mark.parametrize("columns", [("x",), ("x", "y")])
+def test_eight_components_can_be_told_apart_in_panels_and_legend(columns):
+    figure = plot_fit(*eight(*columns))
+    (axes,) = figure.axes
+    (legend,) = figure.legends
+    for shown in (axes.lines, legend.get_lines()):
+        styles = {
+            (line.get_color(), str(line._unscaled_dash_pattern))
+            for line in shown
+            if "component" in str(line.get_label())
+        }
+        assert len(styles) == 8
+    figure.draw_without_rendering()
+    box = legend.get_window_extent(figure._get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
+def test_profiles_of_eight_components_have_marks_of_their_own():
+    rng = np.random.default_rng(2)
+    data = {f"item{i}": rng.integers(0, 2, 100) for i in range(5)}
+    spec = mx.Mixture(mx.Bernoulli(*data), n_components=8)
+    axes = plot_fit(mx.fit(spec, data, rng=1, starts=2, estimate="map"), data).axes[0]
+    marks = {(line.get_color(), line.get_marker()) for line in axes.lines if "component" in str(line.get_label())}
+    assert len(marks) == 8
+
+
+def test_long_names_that_differ_look_different():
+    ends = [f"how_much_do_you_agree_with_the_statement_number_{i}" for i in range(3)]
+    middles = [f"how_much_do_you_agree_with_statement_{i}_of_the_questionnaire" for i in range(3)]
+    for names in (ends, middles, [*ends, "short"]):
+        found = shortened(names)
+        assert len(set(found)) == len(names)
+        assert max(map(len, found)) <= 32
+    assert shortened(["short", "short"]) == ["short", "short"]
+    data = {name: np.random.default_rng(i).normal(size=40) for i, name in enumerate(middles)}
+    axes = plot_fit(mx.fit(mx.Mixture(mx.Gaussian(*middles), n_components=1), data), data).axes
+    labels = [(one.get_xlabel(), one.get_ylabel()) for one in axes]
+    assert len(set(labels)) == 3
+    assert all(x != y for x, y in labels)
+
+
+def test_a_column_has_one_panel_with_the_components_of_all_its_families_and_their_sum():
+    rng = np.random.default_rng(3)
+    data = {"z": np.r_[rng.normal(3.0, 0.5, 200), rng.uniform(0.0, 10.0, 100)]}
+    fit = mx.fit(mx.Mixture([mx.Gaussian("z"), mx.Uniform("z", low=0, high=10)]), data, rng=1)
+    (axes,) = plot_fit(fit, data).axes
+    at, total = lines(axes, "mixture")
+    np.testing.assert_allclose(total, np.exp(fit.score({"z": at})), rtol=1e-10)
+    parts = [lines(axes, f"component {k}") for k in range(2)]
+    np.testing.assert_allclose(parts[0][1] + parts[1][1], total, rtol=1e-12)
+    assert "their sum" in axes.get_title()
+
+
+def test_families_that_do_not_take_all_values_have_no_curve_there():
+    rng = np.random.default_rng(4)
+    data = {"z": np.r_[rng.exponential(1.0, 200), rng.normal(-6.0, 0.5, 100) + 7.0]}
+    data["z"] = np.abs(data["z"])
+    fit = mx.fit(mx.Mixture([mx.Exponential("z"), mx.Gaussian("z")]), data, rng=1, starts=3)
+    (axes,) = plot_fit(fit, data).axes
+    assert lines(axes, "component 0")[0].min() >= 0
+    at, total = lines(axes, "mixture")
+    inside = at >= 0
+    np.testing.assert_allclose(total[inside], np.exp(fit.score({"z": at[inside]})), rtol=1e-10)
+
+
+def test_two_blocks_over_several_columns_have_one_density_panel_per_column():
+    rng = np.random.default_rng(5)
+    data = {c: np.r_[rng.normal(3.0, 0.5, 200), rng.uniform(0.0, 10.0, 100)] for c in "zw"}
+    fit = mx.fit(mx.Mixture([mx.Gaussian("z", "w"), mx.Uniform("z", "w", low=0, high=10)]), data, rng=1)
+    figure = plot_fit(fit, data)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["z", "z", "w"]
+    for axes in figure.axes[1:]:
+        assert {str(line.get_label()) for line in axes.lines} >= {"component 0", "component 1", "mixture"}
+
+
+def test_what_some_components_share_is_labelled_by_them_in_a_neutral_colour():
+    tied = mx.Shared(group="a")
+    spec = mx.Mixture([mx.Gaussian("z", covariance=tied), mx.Gaussian("z"), mx.Gaussian("z", covariance=tied)])
+    rng = np.random.default_rng(6)
+    check = stand_in(spec, {"z": np.r_[rng.normal(0, 1, 80), rng.normal(6, 0.4, 80), rng.normal(12, 1, 80)]})
+    assert "covariance[0+2, z, z]" in check.table.index
+    forest = plot_cross_check(check).axes[-1]
+    row = list(check.table.index).index("covariance[0+2, z, z]")
+    colors = next(c for c in forest.collections if isinstance(c, LineCollection)).get_colors()
+    assert to_hex(colors[row]) == NEUTRAL
+    assert to_hex(colors[row + 1]) == color(1).lower()
+
+
+def test_a_fit_with_missing_cells_has_a_picture():
+    data = {"z": np.r_[np.random.default_rng(7).normal(size=50), np.nan], "w": np.arange(1.0, 52.0)}
+    spec = mx.Mixture(mx.Gaussian("z", name="one") * mx.Exponential("w"), n_components=1)
+    assert plot_fit(mx.fit(spec, data), data).png(dpi=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..families.base import Array
 from ..text import number
-from .canvas import GREY, INK, color, shortened
+from .canvas import GREY, INK, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,14 +61,15 @@ def _column(table: pd.DataFrame, name: str) -> Array:
     return np.asarray(table[name], dtype=np.float64) if name in table else np.full(len(table), np.nan)
 
 
-def draw_forest(axes: Axes, table: pd.DataFrame, scale: Scale, length: int | None = None) -> None:
-    """Draw rows of a cross-check's table: posterior interval and mean, MLE with its standard errors, MAP.
+def draw_forest(
+    axes: Axes, table: pd.DataFrame, colors: Sequence[str], scale: Scale, length: int | None = None
+) -> None:
+    """Draw rows of a cross-check's table, each in its colour: posterior interval and mean, MLE with its standard errors, MAP.
 
     `length` is the number of rows to leave room for, so that two columns have rows of one height.
     """
     y = np.arange(len(table), dtype=np.float64)
     low, high, mean = (scale(_column(table, name)) for name in ("lower", "upper", "mean"))
-    colors = [color(int(k)) for k in table["component"]]
     axes.axvline(0.0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
     axes.hlines(y, low, high, colors=colors, alpha=0.45, linewidth=6.0, zorder=1)
     axes.scatter(mean, y, marker="|", s=70, color=colors, linewidths=2.0, zorder=2)
@@ -104,7 +106,7 @@ def _marks(axes: Axes, x: Array, y: Array, marker: str, face: str) -> None:
 
 def _label_rows(axes: Axes, table: pd.DataFrame, y: Array) -> None:
     """Names to the left, the values of MLE and posterior mean to the right, a line between kinds of parameter."""
-    axes.set_yticks(y, [shortened(str(label), 44) for label in table.index])
+    axes.set_yticks(y, shortened([str(label) for label in table.index], 44))
     axes.tick_params(axis="y", length=0)
     text: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "ha": "right"}
     for right, name, title in ((52, "mle", "MLE"), (118, "mean", "posterior mean")):

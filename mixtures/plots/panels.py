@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..families.base import Array, Theta
-from .canvas import GREY, INK, color, shortened
+from .canvas import GREY, INK, color, marker, shortened, stroke
 from .scene import GroupScene
 
 if TYPE_CHECKING:
@@ -33,16 +33,32 @@ class Panel:
     height: float = 3.6
 
 
-def panels(scene: GroupScene) -> list[Panel]:
-    """The panels of one block, chosen by what its family can tell of itself; none for a family that tells nothing."""
-    moments = scene.family.moments(scene.theta)
-    if scene.family.identifiability_cells() is not None and moments is not None:
-        return [Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1]))]
-    if scene.x.shape[1] > 1 and moments is not None:
-        return [Panel(partial(_ellipses, scene, pair)) for pair in _pairs(scene, *moments)]
-    columns = range(scene.x.shape[1])
-    can = [j for j in columns if scene.family.marginal(scene.theta, [j]) is not None]
-    return [Panel(partial(_densities, scene, j)) for j in can[:MOST]]
+def panels(scenes: Sequence[GroupScene], n_components: int) -> list[Panel]:
+    """The panels of all blocks, chosen by what their families can tell of themselves; none for a family that tells nothing.
+
+    A column whose density is drawn has one panel, with the components of every block that has it.
+    """
+    found: list[Panel] = []
+    drawn: set[int] = set()
+    for scene in scenes:
+        moments = scene.family.moments(scene.theta)
+        if scene.family.identifiability_cells() is not None and moments is not None:
+            found.append(Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1])))
+        elif scene.x.shape[1] > 1 and moments is not None:
+            found += [Panel(partial(_ellipses, scene, pair)) for pair in _pairs(scene, *moments)]
+        else:
+            for column in [c for c in scene.group.columns if _tells_density(scene, c)][:MOST]:
+                if column not in drawn:
+                    drawn.add(column)
+                    parts = [other for other in scenes if _tells_density(other, column)]
+                    found.append(Panel(partial(_densities, parts, column, n_components)))
+    return found
+
+
+def _tells_density(scene: GroupScene, column: int) -> bool:
+    """Whether the block has that column of the specification, and can give its density."""
+    own = scene.group.columns
+    return column in own and scene.family.marginal(scene.theta, [own.index(column)]) is not None
 
 
 def _pairs(scene: GroupScene, mean: Array, covariance: Array) -> list[tuple[int, int]]:
@@ -75,7 +91,7 @@ def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
             )
     mean = scene.family.moments(scene.theta)[0]  # type: ignore[index]
     for k, curve, place in zip(scene.group.components, _curves(scene, scene.theta, pair), mean, strict=True):
-        axes.plot(curve[:, 0], curve[:, 1], color=color(k), linewidth=2.0, zorder=3, label=f"component {k}")
+        axes.plot(curve[:, 0], curve[:, 1], linewidth=2.0, zorder=3, label=f"component {k}", **stroke(k))
         outline = [withStroke(linewidth=3, foreground="white")]
         axes.text(
             place[i],
@@ -88,9 +104,9 @@ def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
             zorder=4,
             path_effects=outline,
         )
-    names = scene.family.columns
-    axes.set_xlabel(shortened(names[i]))
-    axes.set_ylabel(shortened(names[j]))
+    names = shortened(scene.family.columns)
+    axes.set_xlabel(names[i])
+    axes.set_ylabel(names[j])
     axes.set_title(f"Each ellipse holds {CONTENT:.0%} of its component")
     axes.margins(0.04)
 
@@ -107,40 +123,48 @@ def _curves(scene: GroupScene, theta: Theta, pair: tuple[int, int]) -> list[Arra
     ]
 
 
-def _densities(scene: GroupScene, column: int, axes: Axes) -> None:
-    """The mixture's density of one column and its components', over a histogram of the rows."""
-    x = scene.x[:, column]
-    edges, at, style = _grid(scene, x)
-    heights = np.histogram(x, bins=edges, weights=scene.row_weights, density=True)[0]
+def _densities(parts: Sequence[GroupScene], column: int, n_components: int, axes: Axes) -> None:
+    """The density of one column in every component that has one, and their sum where that is all of them, over a histogram of the rows."""
+    scene = parts[0]
+    place = [part.group.columns.index(column) for part in parts]
+    x = scene.x[:, place[0]]
+    there = ~np.isnan(x)
+    x, row_weights = x[there], scene.row_weights[there]
+    edges, at, style = _grid(scene, x, row_weights)
+    heights = np.histogram(x, bins=edges, weights=row_weights, density=True)[0]
     axes.stairs(heights, edges, fill=True, color=GREY, alpha=0.35, zorder=1)
 
-    density = scene.column_density(column, at, scene.weights, scene.theta)
-    assert density is not None
-    for weights, theta in scene.few_draws():
-        drawn = scene.column_density(column, at, weights, theta)
-        assert drawn is not None
-        for k, curve in zip(scene.group.components, drawn.T, strict=True):
-            axes.plot(at, curve, color=color(k), alpha=0.2, linewidth=0.6, zorder=2)
-    for k, curve in zip(scene.group.components, density.T, strict=True):
-        axes.plot(at, curve, color=color(k), linewidth=2.0, zorder=4, label=f"component {k}", **style)
-    if scene.group.covers_all and density.shape[1] > 1:
-        axes.plot(at, density.sum(axis=1), color=INK, linewidth=1.2, zorder=3, label="mixture", **style)
-    axes.set_ylim(0.0, 1.12 * max(heights.max(), density.sum(axis=1).max()))
-    axes.set_xlabel(shortened(scene.family.columns[column]))
+    total, covered = np.zeros(len(at)), 0
+    for part, j in zip(parts, place, strict=True):
+        inside = np.all(part.family.allowed(at[:, None]), axis=1)
+        density = part.column_density(j, at[inside], part.weights, part.theta)
+        assert density is not None
+        for weights, theta in part.few_draws():
+            drawn = part.column_density(j, at[inside], weights, theta)
+            assert drawn is not None
+            for k, curve in zip(part.group.components, drawn.T, strict=True):
+                axes.plot(at[inside], curve, color=color(k), alpha=0.2, linewidth=0.6, zorder=2)
+        for k, curve in zip(part.group.components, density.T, strict=True):
+            axes.plot(at[inside], curve, linewidth=2.0, zorder=4, label=f"component {k}", **stroke(k), **style)
+        total[inside] += density.sum(axis=1)
+        covered += density.shape[1]
+    whole = covered == n_components > 1
+    if whole:
+        axes.plot(at, total, color=INK, linewidth=1.2, zorder=3, label="mixture", **style)
+    axes.set_ylim(0.0, 1.12 * max(heights.max(), total.max()))
+    axes.set_xlabel(shortened(scene.names)[column])
     axes.set_ylabel("density")
-    axes.set_title("Components, weighted (black: their sum)")
+    axes.set_title("Components, weighted" + (" (black: their sum)" if whole else ""))
 
 
-def _grid(scene: GroupScene, x: Array) -> tuple[Array, Array, dict[str, Any]]:
+def _grid(scene: GroupScene, x: Array, row_weights: Array) -> tuple[Array, Array, dict[str, Any]]:
     """Edges of the histogram's bins, places where densities are drawn, and how: counts have no density between them."""
     low, high = float(x.min()), float(x.max())
     between = low + (high - low or 1.0) / np.array([np.pi, np.e])
     if np.all(scene.family.allowed(between[:, None])):
-        bins = int(np.clip(np.ceil(3.0 * scene.row_weights.sum() ** (1.0 / 3.0)), 8, 60))
+        bins = int(np.clip(np.ceil(3.0 * row_weights.sum() ** (1.0 / 3.0)), 8, 60))
         margin = 0.05 * (high - low)
-        at = np.linspace(low - margin, high + margin, 481)
-        inside = np.all(scene.family.allowed(at[:, None]), axis=1)
-        return np.linspace(low, high, bins + 1), at[inside], {}
+        return np.linspace(low, high, bins + 1), np.linspace(low - margin, high + margin, 481), {}
     width = int(np.ceil((high - low + 1.0) / 60.0))
     edges = np.arange(low - 0.5, high + width + 0.5, width)
     return edges, np.arange(low, high + 1.0), {"marker": "o", "markersize": 3}
@@ -158,12 +182,12 @@ def _profile(scene: GroupScene, axes: Axes) -> None:
             low, high = np.quantile(drawn[:, index], [0.025, 0.975], axis=0)
             axes.hlines(y, low, high, color=color(k), alpha=0.4, linewidth=5.0, zorder=2)
         axes.plot(
-            mean[index], y, color=color(k), linewidth=1.0, marker="o", markersize=5, zorder=3, label=f"component {k}"
+            mean[index], y, linewidth=1.0, marker=marker(k), markersize=5, zorder=3, label=f"component {k}", **stroke(k)
         )
     there = ~np.isnan(scene.x) * scene.row_weights[:, None]
     overall = (there * np.nan_to_num(scene.x)).sum(axis=0) / there.sum(axis=0)
     axes.plot(overall, place, color=INK, marker="|", markersize=9, linestyle="none", zorder=4, label="all rows")
-    axes.set_yticks(place, [shortened(name) for name in scene.family.columns])
+    axes.set_yticks(place, shortened(scene.family.columns))
     axes.set_ylim(d - 0.5, -0.5)
     names = [public for name, public in scene.group.names.items() if np.array_equal(scene.theta[name], mean)]
     axes.set_xlabel(names[0] if names else "mean")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
 
     from ..results import EMFit
+    from ..spec import Mixture
     from .canvas import Picture
     from .forest import Scale
     from .panels import Panel
@@ -45,21 +46,20 @@ def plot_cross_check(check: Any) -> Picture:
     Returns
     -------
     matplotlib.figure.Figure
-        `figure.savefig(path)` writes it.
+        `figure.savefig(path)` writes it. Where the maximum likelihood fit collapsed, the components are those of the posterior mode.
     """
     import matplotlib
 
+    from ..em.status import Status
     from .canvas import Picture
     from .forest import ROW_HEIGHT, Scale
     from .panels import panels
     from .scene import scenes
 
     spec, table = check.resolved, check.table
-    found = [
-        panel
-        for scene in scenes(spec, check.rows, check.mle.point, _draws_of(check.posterior))
-        for panel in panels(scene)
-    ]
+    sound = check.map is None or check.mle.status is not Status.COLLAPSING
+    point = (check.mle if sound else check.map).point
+    found = panels(scenes(spec, check.rows, point, _draws_of(check.posterior)), spec.n_components)
     columns = 1 if len(table) <= PER_COLUMN else 2
     forest_height = ROW_HEIGHT * math.ceil(len(table) / columns) + 0.8
     scale = Scale.of(table)
@@ -71,7 +71,7 @@ def plot_cross_check(check: Any) -> Picture:
         if found:
             _draw_panels(parts[0], found)
         if with_forest:
-            _draw_table(parts[-1], table, scale, columns)
+            _draw_table(parts[-1], table, _colors(spec), scale, columns)
         figure.suptitle(f"EM against the posterior: {check.verdict.word}", fontsize=12.0)
         _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=check.posterior is not None)
     return figure
@@ -119,7 +119,7 @@ def plot_fit(fit: EMFit, data: Any, *, sample_weight: Any = None) -> Picture:
     check_kind(fit, EMFit, "plot_fit(fit, data)", "pass what mx.fit returns")
     spec = fit.resolved
     rows = spec.rows(data, sample_weight=sample_weight)
-    found = [panel for scene in scenes(spec, rows, fit.point) for panel in panels(scene)]
+    found = panels(scenes(spec, rows, fit.point), spec.n_components)
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(WIDTH, _height(found) + 0.8), layout="constrained")
         _draw_panels(figure, found)
@@ -156,23 +156,31 @@ def _draw_panels(part: FigureBase, found: list[Panel]) -> None:
             panel.draw(axes)
 
 
-def _draw_table(part: FigureBase, table: pd.DataFrame, scale: Scale, columns: int) -> None:
+def _colors(spec: Mixture) -> list[str]:
+    """The colour of each scalar: its component's, and a neutral one where several components share it."""
+    from ..uncertainty import Scalars
+    from .canvas import NEUTRAL, color
+
+    return [color(own[0]) if len(own) == 1 else NEUTRAL for own in Scalars(spec).sharers]
+
+
+def _draw_table(part: FigureBase, table: pd.DataFrame, colors: list[str], scale: Scale, columns: int) -> None:
     """The forest in one or two columns of equally many rows."""
     from .forest import draw_forest
 
     length = math.ceil(len(table) / columns)
     for i, axes in enumerate(part.subplots(1, columns, squeeze=False)[0]):
         rows = slice(i * length, (i + 1) * length)
-        draw_forest(axes, table.iloc[rows], scale.of_rows(rows), length)
+        draw_forest(axes, table.iloc[rows], colors[rows], scale.of_rows(rows), length)
 
 
 def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_posterior: bool) -> None:
     """One legend for the whole picture, below it."""
     from matplotlib.lines import Line2D
 
-    from .canvas import GREY, INK, color
+    from .canvas import COLORS, GREY, INK, stroke
 
-    components = [Line2D([], [], color=color(k), linewidth=3.0, label=f"component {k}") for k in range(n_components)]
+    components = [Line2D([], [], linewidth=3.0, label=f"component {k}", **stroke(k)) for k in range(n_components)]
     marks: list[Line2D] = []
     mark: dict[str, Any] = {"color": INK, "markeredgecolor": INK, "markersize": 4.5}
     if with_forest:
@@ -182,7 +190,8 @@ def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_poste
         marks.append(Line2D([], [], color=GREY, linewidth=6.0, alpha=0.6, label="posterior, 95 % interval"))
         marks.append(Line2D([], [], color=GREY, linewidth=0.7, label="posterior draws"))
     handles, columns = _by_rows(components, marks, Line2D([], [], linestyle="none", label=" "))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.4, handlelength=1.6)
+    length = 1.6 if n_components <= len(COLORS) else 2.4  # dashes take more
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=length)
 
 
 def _by_rows(components: list[Any], marks: list[Any], blank: Any) -> tuple[list[Any], int]:

@@ -28,6 +28,8 @@ class GroupScene:
     weights: Array
     theta: Theta
     draws: tuple[tuple[Array, Theta], ...]
+    names: tuple[str, ...]
+    """Of all columns of the specification."""
 
     @property
     def family(self) -> Family:
@@ -75,7 +77,9 @@ def scenes(
             (one["weights"][own], {name: one[public] for name, public in group.names.items()}) for one in named
         )
         weights = np.asarray(point["weights"])[own]
-        found.append(GroupScene(group, rows.values[:, list(group.columns)], rows.weights, weights, theta, drawn))
+        found.append(
+            GroupScene(group, rows.values[:, list(group.columns)], rows.weights, weights, theta, drawn, spec.columns)
+        )
     return found
 
 
