@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..families.base import Array, Theta
-from .canvas import GREY, INK, color, marker, shortened, stroke
+from .canvas import COLORS, GREY, INK, color, marker, shortened, stroke
 from .scene import GroupScene
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def _scatter(axes: Axes, scene: GroupScene, i: int, j: int) -> None:
 def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
     """EM's ellipses drawn thick over those of posterior draws, on the scatter of two columns."""
     from matplotlib.collections import LineCollection
-    from matplotlib.patheffects import withStroke
 
     i, j = pair
     _scatter(axes, scene, i, j)
@@ -92,23 +91,21 @@ def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
     mean = scene.family.moments(scene.theta)[0]  # type: ignore[index]
     for k, curve, place in zip(scene.group.components, _curves(scene, scene.theta, pair), mean, strict=True):
         axes.plot(curve[:, 0], curve[:, 1], linewidth=2.0, zorder=3, label=f"component {k}", **stroke(k))
-        outline = [withStroke(linewidth=3, foreground="white")]
-        axes.text(
-            place[i],
-            place[j],
-            str(k),
-            color=color(k),
-            weight="bold",
-            ha="center",
-            va="center",
-            zorder=4,
-            path_effects=outline,
-        )
+        _number(axes, place[i], place[j], k)
     names = shortened(scene.family.columns)
     axes.set_xlabel(names[i])
     axes.set_ylabel(names[j])
     axes.set_title(f"Each ellipse holds {CONTENT:.0%} of its component")
     axes.margins(0.04)
+
+
+def _number(axes: Axes, x: float, y: float, component: int) -> None:
+    """The component's number in its colour."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=3, foreground="white")]
+    text: dict[str, Any] = {"weight": "bold", "ha": "center", "va": "center", "zorder": 5, "path_effects": outline}
+    axes.text(x, y, str(component), color=color(component), **text)
 
 
 def _curves(scene: GroupScene, theta: Theta, pair: tuple[int, int]) -> list[Array]:
@@ -146,6 +143,9 @@ def _densities(parts: Sequence[GroupScene], column: int, n_components: int, axes
                 axes.plot(at[inside], curve, color=color(k), alpha=0.2, linewidth=0.6, zorder=2)
         for k, curve in zip(part.group.components, density.T, strict=True):
             axes.plot(at[inside], curve, linewidth=2.0, zorder=4, label=f"component {k}", **stroke(k), **style)
+            if n_components > len(COLORS):  # dashes drown in the sum
+                top = int(np.argmax(curve))
+                _number(axes, at[inside][top], curve[top], k)
         total[inside] += density.sum(axis=1)
         covered += density.shape[1]
     whole = covered == n_components > 1
