@@ -15,7 +15,7 @@ from .data import Rows, read_rows
 from .domains import Parameter, Simplex
 from .errors import DataError, SpecError, UnsupportedError
 from .families.base import Array, Family, Layout, Product
-from .partition import principal_partition
+from .partition import principal_partition, trimmed_partition
 from .priors import Dirichlet, Prior
 from .slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
 
@@ -384,13 +384,28 @@ class Mixture:
         )
 
         @cache
+        def grouped(columns: tuple[str, ...]) -> Array:
+            noise = self._count_known(columns)
+            if not 0 < noise < self.n_components:
+                return partition
+            own = [self.columns.index(column) for column in columns]
+            return trimmed_partition(rows.values[:, own], rows.weights, self.n_components - noise)
+
+        @cache
         def resolved(block: Family) -> Family:
             columns = [self.columns.index(column) for column in block.columns]
-            return block.resolve(rows.values[:, columns], rows.weights, partition)
+            return block.resolve(rows.values[:, columns], rows.weights, grouped(block.columns))
 
         components = [Product(tuple(resolved(block) for block in product.blocks)) for product in self.components]
         weights = Dirichlet(1.0) if isinstance(self.weights, Free) else self.weights
         return Mixture(components, weights=weights)
+
+    def _count_known(self, columns: tuple[str, ...]) -> int:
+        """Number of components that have nothing to estimate in these columns: they take up noise."""
+        return sum(
+            all(block.is_known for block in product.blocks if not block.evidence and {*block.columns} & {*columns})
+            for product in self.components
+        )
 
     def without_priors(self) -> Mixture:
         """The likelihood alone: the same specification with every prior removed."""

@@ -215,6 +215,12 @@ class Family:
         """The block's name: `name=`, or the family's in lower case."""
         return self.name if self.name is not None else type(self).__name__.lower()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is nothing to estimate, whatever the slots say."""
+        d = len(self.columns)
+        return not any(parameter.domain.size(parameter.shape(d)) for parameter in self.parameters)
+
     def option_values(self) -> dict[str, Any]:
         """Values of the family's further constructor arguments."""
         return {option: getattr(self, option) for option in self.options}
@@ -286,7 +292,10 @@ class Family:
         return np.zeros(x.shape[1]), np.ones(x.shape[1])
 
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:
-        """The block with every default prior in numbers; partition (n, K) is a deterministic grouping of the rows."""
+        """The block with every default prior in numbers; partition (n, K) is a deterministic grouping of the rows.
+
+        Rows that look like noise, where other components take that up, are in no group.
+        """
         changes: dict[str, Any] = {}
         for parameter in self.parameters:
             slot = self.slots[parameter.name]

@@ -59,7 +59,8 @@ class Gaussian(Family):
     prior
         `NormalInverseWishart(...)` or `FraleyRaftery()`. The default takes m from the data mean, nu = d + 2,
         Lambda = W, the pooled within-group covariance of a k-means partition, and
-        kappa = 0.01 / max(1, tr(W^-1 S) / d).
+        kappa = 0.01 / max(1, tr(W^-1 S) / d). Where other components have nothing to estimate in these columns, as a
+        `Uniform` for noise, W leaves out the rows that look like noise (Rousseeuw & van Zomeren 1990).
     name
         Name of the block.
 
@@ -75,7 +76,8 @@ class Gaussian(Family):
 
     References
     ----------
-    Celeux & Govaert (1995), Gaussian parsimonious clustering models, Pattern Recognition 28, 781-793.
+    Celeux & Govaert (1995), Gaussian parsimonious clustering models, Pattern Recognition 28, 781-793. Rousseeuw & van
+    Zomeren (1990), Unmasking multivariate outliers and leverage points, JASA 85, 633-639.
     """
 
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
@@ -171,7 +173,8 @@ class Gaussian(Family):
         _refuse_singular(total, self.columns)
         if all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
             return self
-        within = (unseen + sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1]))) / v.sum()
+        grouped = np.sum(v * partition.sum(axis=1))
+        within = unseen / v.sum() + sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1])) / grouped
         if np.linalg.eigvalsh(within / np.sqrt(np.outer(np.diag(total), np.diag(total))))[0] < 1e-10:
             within = total / partition.shape[1] ** 2
         d, n_components = len(self.columns), partition.shape[1]
