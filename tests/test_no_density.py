@@ -9,6 +9,11 @@ BOXES = mx.Mixture([mx.Uniform("x", low=0, high=1), mx.Uniform("x", low=2, high=
 INSIDE = {"x": [0.1, 0.2, 0.5, 2.2, 2.5]}
 
 
+def test_a_model_for_pymc_names_it_too():
+    with pytest.raises(mx.DataError, match=r"^row 1: no component gives it a density"):
+        mx.compile_pymc(BOXES, {"x": [0.1, 1.5]})
+
+
 @pytest.mark.parametrize("entry", [mx.fit, mx.compile_em])
 @pytest.mark.parametrize("estimate", ["mle", "map"])
 def test_a_fit_names_the_row_that_lies_in_no_box(entry, estimate):

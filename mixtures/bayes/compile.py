@@ -53,7 +53,7 @@ def compile_pymc(spec: Mixture, data: Any, *, likelihood: str = "op", sample_wei
     SpecError
         For an unknown `likelihood`, or a specification that cannot be fitted.
     DataError
-        If the data do not fit the specification.
+        If the data do not fit the specification, or no component gives a row a density.
 
     Examples
     --------
@@ -69,6 +69,7 @@ def compile_pymc(spec: Mixture, data: Any, *, likelihood: str = "op", sample_wei
     spec.check_sampled()
     rows = spec.rows(data, sample_weight=sample_weight)
     program = Program(spec.resolve(rows), rows)
+    program.refuse_rows_without_density()
     with pm.Model(coords=_coords(program)) as model:
         weights = _declare_weights(program)
         thetas = [_declare_group(compiled, likelihood == "reference") for compiled in program.groups]
