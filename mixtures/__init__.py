@@ -20,7 +20,7 @@ from .families import (
     Uniform,
 )
 from .priors import Beta, Dirichlet, FraleyRaftery, GammaPrior, NormalInverseWishart
-from .slots import Free, Shared
+from .slots import Fixed, Free, Shared
 from .spec import Mixture
 
 __version__ = "0.1.0"
@@ -62,6 +62,7 @@ __all__ = [
     "Exponential",
     "Family",
     "FitError",
+    "Fixed",
     "FraleyRaftery",
     "Free",
     "Gamma",

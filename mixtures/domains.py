@@ -72,6 +72,9 @@ class Domain:
     limits: ClassVar[dict[str, float]] = {}
     """What every single entry keeps to, in the words of JSON Schema."""
 
+    separate: ClassVar[bool] = True
+    """Whether entries are legal or not whatever the others are."""
+
     def problem(self, value: Array) -> str | None:
         """What is wrong with one component's fixed value (entries to be estimated are NaN), or None."""
         raise NotImplementedError
@@ -331,6 +334,8 @@ class Simplex(Domain):
     Shares of zero are left out by the caller.
     """
 
+    separate: ClassVar[bool] = False
+
     limits: ClassVar[dict[str, float]] = {"minimum": 0, "maximum": 1}
 
     def neutral(self, shape: tuple[int, ...]) -> Array:
@@ -459,6 +464,7 @@ class Covariance(Domain):
     Computing 6.
     """
 
+    separate: ClassVar[bool] = False
     structure: str = "full"
     code: str | None = None
 

@@ -172,19 +172,24 @@ class _EachEntry(Prior):
     def log_density(
         self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
     ) -> Array:
-        each = self._each(values[0], numbers).reshape(len(values[0]), -1).sum(axis=1)
-        return np.where(owners[0], each, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(_entries(owners[0], values[0]), self._each(values[0], numbers), 0.0)
+        return each.reshape(len(each), -1).sum(axis=1)
 
     def gradient(
         self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
     ) -> list[Array]:
-        keep = owners[0].reshape(-1, *(1,) * (values[0].ndim - 1))
-        return [np.where(keep, self._slope(values[0], numbers), 0.0)]
+        return [np.where(_entries(owners[0], values[0]), self._slope(values[0], numbers), 0.0)]
 
     def draw(
         self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
     ) -> list[Array]:
         return [self._sample(numbers, rng)[_owner_of(groups[0])]]
+
+
+def _entries(counted: NDArray[np.bool_], value: Array) -> NDArray[np.bool_]:
+    """Which entries of a value (J, ...) count, from components (J,) or entries that do."""
+    return counted.reshape(-1, *(1,) * (value.ndim - 1)) if counted.ndim == 1 else counted
 
 
 def _owner_of(groups: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -465,7 +470,14 @@ class NormalInverseWishart(Prior):
             on_sigma = (alpha * np.log(beta) - gammaln(alpha) - (alpha + 1) * np.log(variance) - beta / variance).sum(
                 axis=1
             )
-        return np.where(owners[0], on_mean, 0.0) + np.where(owners[1], on_sigma, 0.0)
+        known = _known(owners[0], sigma)
+        for j in np.flatnonzero(known.any(axis=1)):  # given those entries of the mean
+            kept = known[j]
+            part = sigma[j][np.ix_(kept, kept)] / kappa[j]
+            away = np.linalg.solve(part, gap[j, kept])
+            on_mean[j] += 0.5 * (kept.sum() * np.log(2 * np.pi) + np.linalg.slogdet(part)[1] + gap[j, kept] @ away)
+        some = owners[0] if owners[0].ndim == 1 else owners[0].any(axis=1)
+        return np.where(some, on_mean, 0.0) + np.where(owners[1], on_sigma, 0.0)
 
     def gradient(
         self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
@@ -484,13 +496,19 @@ class NormalInverseWishart(Prior):
             beta, variance = _inverse_gamma_numbers(structure, matrix, sigma)
             slope = (beta / variance - (0.5 * nu[:, None] + 1)) / variance
             by_sigma = _diagonal_matrices(slope if structure == "diagonal" else np.repeat(slope / d, d, axis=1))
-        own_mean, own_sigma = owners[0][:, None], owners[1][:, None, None]
-        total = np.where(owners[0][:, None, None], from_mean, 0.0) + np.where(own_sigma, by_sigma, 0.0)
-        return [np.where(own_mean, by_mean, 0.0), total]
+        known = _known(owners[0], sigma)
+        for j in np.flatnonzero(known.any(axis=1)):
+            place = np.ix_(known[j], known[j])
+            inverse = np.linalg.inv(sigma[j][place])
+            pull = inverse @ gap[j, known[j]]
+            from_mean[j][place] -= 0.5 * (kappa[j] * np.outer(pull, pull) - inverse)
+        some: NDArray[np.bool_] = np.asarray(owners[0] if owners[0].ndim == 1 else owners[0].any(axis=1))
+        total = np.where(some[:, None, None], from_mean, 0.0) + np.where(owners[1][:, None, None], by_sigma, 0.0)
+        return [np.where(_entries(owners[0], mean), by_mean, 0.0), total]
 
     def draw_problem(self, domains: Sequence[Domain], numbers: Numbers) -> str | None:
         code = domains[1].code  # type: ignore[attr-defined]
-        alike = np.ptp(numbers["nu"]) == 0 and np.ptp(numbers["scale_matrix"], axis=0).max(initial=0.0) == 0
+        alike = bool(np.ptp(numbers["nu"]) == 0) and np.ptp(numbers["scale_matrix"], axis=0).max(initial=0.0) == 0
         if code is None or (code == "VEI" and alike):
             return None
         return f"the prior of structure={code!r} cannot be drawn from yet"
@@ -517,6 +535,13 @@ class NormalInverseWishart(Prior):
             sigma = _with_equal_shapes(numbers, rng)
         noise = np.einsum("jik,jk->ji", np.linalg.cholesky(sigma), rng.standard_normal((count, d)))
         return [(numbers["mean"] + noise / np.sqrt(numbers["kappa"])[:, None])[_owner_of(groups[0])], sigma]
+
+
+def _known(counted: NDArray[np.bool_], sigma: Array) -> NDArray[np.bool_]:
+    """Entries (J, d) of means that are known while others of the same mean are not."""
+    if counted.ndim == 1:
+        return np.zeros(sigma.shape[:2], dtype=bool)
+    return np.asarray(~counted & counted.any(axis=1, keepdims=True))
 
 
 def _with_equal_shapes(numbers: Numbers, rng: np.random.Generator) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import SpecError
 from .priors import Prior
 
-__all__ = ["Fixed", "Free", "Shared", "Slot", "inner_slot", "parse_slot"]
+__all__ = ["Fixed", "Free", "Shared", "Slot", "inner_slot", "is_known", "parse_slot"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,42 @@ class Free:
 
 @dataclass(frozen=True)
 class Fixed:
-    """Known values, stored as nested tuples so that specifications can be compared; entries may be `Free()`."""
+    """Known values, of which some entries may be `Free()`, with a prior of those; without one an array is written as it is.
+
+    Parameters
+    ----------
+    value
+        A number or nested lists, stored as tuples so that specifications can be compared.
+    prior
+        Prior of the entries that are free; None takes the default.
+
+    Raises
+    ------
+    SpecError
+        For a prior where nothing is free.
+
+    Examples
+    --------
+    >>> from mixtures import Beta
+    >>> Fixed([0.5, Free()], prior=Beta(2, 2))
+    Fixed([0.5, Free()], prior=Beta(alpha=2.0, beta=2.0))
+    """
 
     value: Any
+    prior: Prior | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "value", _to_tuples(self.value))
+        except (TypeError, OverflowError):
+            raise SpecError(
+                f"Fixed({self.value!r}): a number or an array is needed, with Free() inside for parts."
+            ) from None
+        if self.prior is not None and (self.is_whole or not isinstance(self.prior, Prior)):
+            raise SpecError(
+                f"Fixed({_to_lists(self.value)!r}, prior={self.prior!r}): a prior on what is fixed has nothing to act on. Mark "
+                "entries as Free(), or drop prior=."
+            )
 
     @property
     def array(self) -> NDArray[np.float64]:
@@ -46,7 +79,8 @@ class Fixed:
         return not any(isinstance(leaf, Free) for leaf in _leaves(self.value))
 
     def __repr__(self) -> str:
-        return repr(_to_lists(self.value))
+        value = repr(_to_lists(self.value))
+        return value if self.prior is None else f"Fixed({value}, prior={self.prior!r})"
 
 
 @dataclass(frozen=True)
@@ -120,6 +154,12 @@ def inner_slot(slot: Slot) -> Free | Fixed | Prior:
     if isinstance(slot, Shared):
         return Free() if slot.inner is None else slot.inner
     return slot
+
+
+def is_known(slot: Slot) -> bool:
+    """Whether nothing in the slot is left to be estimated."""
+    inner = inner_slot(slot)
+    return isinstance(inner, Fixed) and inner.is_whole
 
 
 def _to_tuples(value: Any) -> Any:

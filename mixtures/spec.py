@@ -17,9 +17,9 @@ from .errors import DataError, SpecError, UnsupportedError
 from .families.base import Array, Family, Layout, Product
 from .partition import principal_partition, trimmed_partition
 from .priors import Dirichlet, Prior
-from .slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
+from .slots import Fixed, Free, Shared, Slot, is_known, parse_slot
 
-__all__ = ["Group", "Mixture", "check_specification", "free_dim"]
+__all__ = ["Group", "Mixture", "check_specification", "free_dim", "free_entry_dim"]
 
 WEIGHTS = Parameter("weights", Simplex(), ("component",))
 RESOLVED_ON = 200_000
@@ -82,6 +82,11 @@ def check_specification(value: Any, call: str) -> None:
 def free_dim(name: str) -> str:
     """Name of the axis over the components for which a parameter is estimated, where that is not all of them."""
     return f"{name}_free_component"
+
+
+def free_entry_dim(name: str) -> str:
+    """Name of the axis over the estimated entries of a parameter that is fixed in part."""
+    return f"{name}_entry"
 
 
 class Mixture:
@@ -239,9 +244,12 @@ class Mixture:
             block = group.blocks[group.components.index(component)]
             for parameter in block.parameters:
                 shape = parameter.shape(len(group.columns))
-                fixed = isinstance(inner_slot(block.slots[parameter.name]), Fixed) or not parameter.domain.size(shape)
-                if not fixed and not block.is_shared(parameter.name):
-                    return group, parameter.name, parameter.domain.entries(parameter.shape(len(group.columns)))[0]
+                if not parameter.domain.size(shape) or block.is_shared(parameter.name):
+                    continue
+                free = group.layout[parameter.name].free[group.components.index(component)]
+                entry = next((entry for entry in parameter.domain.entries(shape) if free[entry]), None)
+                if entry is not None:
+                    return group, parameter.name, entry
         return None
 
     def __eq__(self, other: object) -> bool:
@@ -420,7 +428,7 @@ class Mixture:
         for product in self.components:
             for block in product.blocks:
                 covered = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
-                fixed = {name for name, slot in block.slots.items() if isinstance(inner_slot(slot), Fixed)}
+                fixed = {name for name, slot in block.slots.items() if is_known(slot)}
                 if covered | fixed < {parameter.name for parameter in block.parameters}:
                     return False
         return True

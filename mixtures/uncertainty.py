@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .domains import LOGIT, Domain, Link, UnitInterval
 from .em.coordinates import Coordinates, smallest_relative_curvature
@@ -31,6 +32,13 @@ class _Piece:
     axes: tuple[str, ...]
     shared: bool
     """Whether one value serves all components."""
+    estimated: NDArray[np.bool_]
+    """Which entries of which owner are estimated, (owners, entries); the others are fixed and not shown."""
+
+    @property
+    def places(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Of every shown scalar the components that have it and its entry."""
+        return [(self.sharers[i], self.entries[j]) for i, j in np.argwhere(self.estimated)]
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Scalars:
                             shape,
                             parameter.axes,
                             len(layout.groups) > 1 and len(set(layout.groups.tolist())) == 1,
+                            np.array([[layout.free[(j, *e)] for e in parameter.domain.entries(shape)] for j in owners]),
                         )
                     )
         return tuple(found)
@@ -83,12 +92,11 @@ class Scalars:
         for piece in self.pieces:
             columns = self._columns(piece.name)
             shared = piece.shared
-            for own in piece.sharers:
-                for entry in piece.entries:
-                    place = ([] if shared else ["+".join(map(str, own))]) + [
-                        columns[i] if axis == "column" else str(i) for axis, i in zip(piece.axes, entry, strict=True)
-                    ]
-                    found.append(f"{piece.name}[{', '.join(place)}]")
+            for own, entry in piece.places:
+                place = ([] if shared else ["+".join(map(str, own))]) + [
+                    columns[i] if axis == "column" else str(i) for axis, i in zip(piece.axes, entry, strict=True)
+                ]
+                found.append(f"{piece.name}[{', '.join(place)}]")
         return found
 
     @cached_property
@@ -101,7 +109,7 @@ class Scalars:
         """The components of each scalar: several where they share it."""
         found: list[tuple[int, ...]] = [(k,) for k in range(self.n_weights)]
         for piece in self.pieces:
-            found += [own for own in piece.sharers for _ in piece.entries]
+            found += [own for own, _ in piece.places]
         return found
 
     @cached_property
@@ -109,7 +117,7 @@ class Scalars:
         """The scale of each scalar on which its intervals are made: logit of weights and probabilities, log of variances."""
         found = [LOGIT] * self.n_weights
         for piece in self.pieces:
-            found += [piece.domain.link(entry) for _ in piece.sharers for entry in piece.entries]
+            found += [piece.domain.link(entry) for _, entry in piece.places]
         return found
 
     def _group(self, name: str) -> Group:
@@ -126,7 +134,7 @@ class Scalars:
             lead = value.shape[: value.ndim - 1 - len(piece.shape)]
             flat = value.reshape(-1, *value.shape[len(lead) :])[:, list(piece.owners)]
             picked = np.stack([flat[_at(entry, 2)] for entry in piece.entries], axis=2)
-            parts.append(picked.reshape(*lead, -1))
+            parts.append(picked[:, piece.estimated].reshape(*lead, -1))
         return np.concatenate(parts, axis=-1)
 
     def marginal(self, values: Mapping[str, Array]) -> Array:
@@ -142,7 +150,7 @@ class Scalars:
             own = value.reshape(-1, *value.shape[len(lead) :])[:, list(piece.owners)]
             with np.errstate(divide="ignore"):
                 free = piece.domain.marginal(own.reshape(-1, *piece.shape))
-            parts.append(free.reshape(*lead, -1))
+            parts.append(free.reshape(-1, *piece.estimated.shape)[:, piece.estimated].reshape(*lead, -1))
         return np.concatenate(parts, axis=-1)
 
 

@@ -324,10 +324,13 @@ def test_data_that_do_not_fit_the_specification_are_refused_by_column_and_row(sp
     ("spec", "words"),
     [
         (
-            Mixture([Gaussian("x", "y"), Gaussian("x", "y", mean=[0, Free()])]),
-            "Component 1, .*fixed in part is not supported yet",
+            Mixture([Gaussian("x", "y", structure="EEE"), Gaussian("x", "y", mean=[0, Free()], structure="EEE")]),
+            "Component 1, .*a mean fixed in part needs a covariance of its own",
         ),
-        (Mixture(Bernoulli("flag", "other", probability=[0.5, Free()]), 2), "Component 0, .*fixed in part"),
+        (
+            Mixture(Gaussian("x", "y", covariance=[[1, Free()], [Free(), 2]]), 2),
+            "Component 0, .*entries that hang together cannot be fixed in part yet",
+        ),
         (
             Mixture(Gaussian("x", mean=Shared()), 2),
             "Component 0, .*sharing means that are estimated is not supported yet",

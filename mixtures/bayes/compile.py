@@ -14,7 +14,7 @@ from ..domains import Covariance
 from ..em.program import CompiledGroup, Params, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
-from ..spec import Mixture, check_specification, free_dim
+from ..spec import Mixture, check_specification, free_dim, free_entry_dim
 from .drawing import drawn_by
 from .op import Part, RowMixture, parts_of, split_thetas
 from .priors import declare
@@ -108,6 +108,9 @@ class _ModelScope:
         assert isinstance(domain, Covariance)
         return domain
 
+    def layout(self, parameter: str) -> Layout:
+        return self.compiled.group.layout[parameter]
+
     def own(self, parameter: str, value: Any) -> Any:
         return owned(self.compiled.layout[parameter], value)
 
@@ -116,7 +119,14 @@ class _ModelScope:
         name, dims = group.names[parameter], group.dims(_parameter(self.compiled, parameter))
         shape, rows = layout.free.shape, np.flatnonzero(layout.owners)
         extra = {} if transform is None else {"transform": transform}
-        if len(rows) == shape[0]:
+        if layout.is_partial:
+            dim, places = free_entry_dim(name), np.argwhere(layout.estimated)
+            own, columns = _parameter(self.compiled, parameter), self.compiled.family.columns
+            labels = [", ".join([str(group.components[j]), *own.place(columns, tuple(entry))]) for j, *entry in places]
+            pm.modelcontext(None).add_coord(dim, labels)
+            one = distribution(free_name(name), *args, dims=(dim,), shape=(len(places),), **extra, **kwargs)
+            value = pm.Deterministic(name, spread_out(layout, one), dims=dims)
+        elif len(rows) == shape[0]:
             value = distribution(name, *args, dims=dims, shape=shape, **extra, **kwargs)
         elif not len(rows):
             value = pm.Deterministic(name, pt.as_tensor(layout.fixed), dims=dims)
@@ -142,13 +152,18 @@ def _parameter(compiled: CompiledGroup, name: str) -> Any:
 
 
 def owned(layout: Layout, value: Any) -> Any:
-    """The entries of `value` (J, ...) that are estimated: those of components that own a value."""
+    """What of `value` (J, ...) is estimated: rows of components that own a value, or entries (m,) where it is fixed in part."""
+    if layout.is_partial:
+        return value[np.nonzero(layout.estimated)]
     return value if layout.owners.all() else value[np.flatnonzero(layout.owners)]
 
 
 def spread_out(layout: Layout, own: Any) -> Any:
-    """Values (J, ...) of all components from those that are estimated (owners, ...), fixed ones in their place."""
+    """Values (J, ...) of all components from what is estimated (see `owned`), fixed ones in their place."""
     rows = np.flatnonzero(layout.owners)
+    if layout.is_partial:
+        value = pt.set_subtensor(pt.as_tensor(layout.fixed)[np.nonzero(layout.estimated)], own)
+        return pt.specify_shape(value[layout.groups], layout.free.shape)
     if len(rows) == 1 and len(set(layout.groups.tolist())) == 1:
         return pt.broadcast_to(own, layout.free.shape)
     owners = layout.groups[rows]
@@ -188,7 +203,8 @@ def free_values(program: Program, p: Params) -> dict[str, Array]:
         for parameter, value in theta.items():
             layout, name = compiled.layout[parameter], compiled.group.names[parameter]
             if layout.owners.any():
-                found[name if layout.owners.all() else free_name(name)] = owned(layout, value)
+                everyone = layout.owners.all() and not layout.is_partial
+                found[name if everyone else free_name(name)] = owned(layout, value)
     return found
 
 

@@ -6,6 +6,7 @@ Nothing of the NumPy formulas is used here: the two programs are written twice o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ import pytensor.tensor as pt
 from ..domains import Covariance
 from ..em.program import PriorTerm
 from ..errors import UnsupportedError
-from ..families.base import Array
+from ..families.base import Array, Layout
 from ..priors import Beta, Dirichlet, GammaPrior, NormalInverseWishart, Prior
 from .densities import (
     Density,
@@ -43,8 +44,12 @@ class Scope(Protocol):
         """The domain of a covariance parameter."""
         ...
 
+    def layout(self, parameter: str) -> Layout:
+        """How the parameter hangs together over the components, in data units."""
+        ...
+
     def own(self, parameter: str, value: Any) -> Any:
-        """The rows of `value` (J, ...) that belong to components owning a value of the parameter."""
+        """What of `value` (J, ...) is estimated: rows of components, or entries where the parameter is fixed in part."""
         ...
 
     def variable(self, parameter: str, distribution: Any, *args: Any, transform: Any = None, **kwargs: Any) -> Any:
@@ -92,6 +97,14 @@ def _normal_inverse_wishart(prior: NormalInverseWishart, term: PriorTerm, scope:
         distribution = coupled_distribution(domain.code, reference=scope.reference)
     covariance = scope.variable(covariance_name, pm.CustomDist, *given, transform=transform, **distribution)
 
+    layout = scope.layout(mean_name)
+    if layout.is_partial:
+        distribution = PartlyKnownMeans.of(layout).distribution(reference=scope.reference)
+        columns = np.nonzero(layout.estimated)[1]
+        transform = Standardised(scope.center[columns], scope.scale[columns], 1)
+        parameters = (covariance, numbers["mean"], numbers["kappa"], numbers["mean"][layout.estimated])
+        scope.variable(mean_name, pm.CustomDist, *parameters, transform=transform, **distribution)
+        return
     owned, kappa, center = (scope.own(mean_name, value) for value in (covariance, numbers["kappa"], numbers["mean"]))
     if not scope.reference:
         transform = Standardised(scope.center, scope.scale, 1)
@@ -123,6 +136,80 @@ def mean_distribution() -> Mapping[str, Any]:
         return _draw_means(rng, _batch(size, kappa, covariance), covariance, center, kappa)
 
     return {"logp": logp, "random": random, "support_point": support_point, "signature": "(d,d),(d),()->(d)"}
+
+
+@dataclass(frozen=True)
+class PartlyKnownMeans:
+    """N(center, covariance / kappa) of the free entries (m,) of means (J, d), given the known entries of the same mean.
+
+    free and fixed are (J, d), as nested tuples.
+    """
+
+    free: tuple[tuple[bool, ...], ...]
+    fixed: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, layout: Layout) -> PartlyKnownMeans:
+        """From a layout in data units."""
+        free, fixed = layout.estimated.tolist(), layout.fixed.tolist()
+        return cls(tuple(map(tuple, free)), tuple(map(tuple, fixed)))
+
+    def __call__(self, value: Array, covariance: Array, center: Array, kappa: Array) -> tuple[Array, Array, Array]:
+        """Log density with its gradients in the free entries and the covariances, in NumPy."""
+        free, mean = np.array(self.free), np.array(self.fixed)
+        mean[free] = value
+        total, by_mean, by_covariance = np.zeros(()), np.zeros_like(mean), np.zeros_like(covariance)
+        for j in np.flatnonzero(free.any(axis=1)):
+            whole = normal_density(mean[j], covariance[j], center[j], kappa[j])
+            total, by_mean[j], by_covariance[j] = total + whole[0], whole[1], whole[2]
+            known = np.flatnonzero(~free[j])
+            if len(known):
+                place = np.ix_(known, known)
+                part = normal_density(mean[j, known], covariance[j][place], center[j, known], kappa[j])
+                total = total - part[0]
+                by_covariance[j][place] -= part[2]
+        return total, by_mean[free], by_covariance
+
+    def distribution(self, *, reference: bool) -> Mapping[str, Any]:
+        """Arguments of `pm.CustomDist`, parameters covariance, center, kappa and the center's free entries (m,)."""
+        free = np.array(self.free)
+
+        def logp(value: Any, covariance: Any, center: Any, kappa: Any, own: Any) -> Any:
+            covariance, center, kappa = _unpad(covariance, 3), _unpad(center, 2), _unpad(kappa, 1)
+            if not reference:
+                return Density(self, 1, 2)(value, covariance, center, kappa)[0]
+            mean = pt.set_subtensor(pt.as_tensor(np.array(self.fixed))[np.nonzero(free)], value)
+            terms = []
+            for j in np.flatnonzero(free.any(axis=1)):
+                spread = covariance[j] / kappa[j]
+                terms.append(pm.logp(pm.MvNormal.dist(center[j], spread), mean[j]))
+                known = np.flatnonzero(~free[j])
+                if len(known):
+                    part = pm.MvNormal.dist(center[j, known], spread[known][:, known])
+                    terms.append(-pm.logp(part, mean[j, known]))
+            return pt.add(*terms)
+
+        def support_point(rv: Any, size: Any, covariance: Any, center: Any, kappa: Any, own: Any) -> Any:
+            return own
+
+        def random(
+            covariance: Array, center: Array, kappa: Array, own: Array, rng: np.random.Generator, size: Any = None
+        ) -> Array:
+            drawn = np.array(self.fixed)
+            for j in np.flatnonzero(free.any(axis=1)):
+                a, b = np.flatnonzero(~free[j]), np.flatnonzero(free[j])
+                slopes = np.linalg.solve(covariance[j][np.ix_(a, a)], covariance[j][np.ix_(a, b)]).T
+                rest = covariance[j][np.ix_(b, b)] - slopes @ covariance[j][np.ix_(a, b)]
+                about = center[j, b] + slopes @ (drawn[j, a] - center[j, a])
+                drawn[j, b] = rng.multivariate_normal(about, rest / kappa[j])
+            return drawn[free]
+
+        return {
+            "logp": logp,
+            "random": random,
+            "support_point": support_point,
+            "signature": "(j,d,d),(j,d),(j),(m)->(m)",
+        }
 
 
 def covariance_distribution(structure: str, *, reference: bool) -> Mapping[str, Any]:

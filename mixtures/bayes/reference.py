@@ -14,7 +14,7 @@ from pytensor.compile.mode import Mode
 from ..data import Rows
 from ..domains import Covariance
 from ..em.program import CompiledGroup, Params, Program
-from ..families.base import Array, Theta
+from ..families.base import Array, Layout, Theta
 from ..spec import Mixture
 from .compile import owned, reference_rows
 from .op import parts_of, split_thetas
@@ -131,6 +131,9 @@ class _TermScope:
         domain = next(q.domain for q in self.compiled.family.parameters if q.name == parameter)
         assert isinstance(domain, Covariance)
         return domain
+
+    def layout(self, parameter: str) -> Layout:
+        return self.compiled.group.layout[parameter]
 
     def own(self, parameter: str, value: Any) -> Any:
         return owned(self.compiled.layout[parameter], value)

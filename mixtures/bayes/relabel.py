@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..families.base import Array, Theta
 from ..matching import match_components, shares_of
-from ..spec import Mixture, free_dim
+from ..spec import Mixture, free_dim, free_entry_dim
 from .op import Part, log_joint, log_sum_exp, parts_of
 
 __all__ = ["Relabelling", "permute", "relabel"]
@@ -115,13 +115,22 @@ def permute(posterior: xr.Dataset, spec: Mixture, permutation: NDArray[np.intp])
             position = (
                 np.array([np.argmax(layout.groups[owners] == g) for g in layout.groups]) if len(owners) else owners
             )
-            if len(owners):
+            if len(owners) and not layout.is_partial:
                 axes[free_dim(public)] = (own[owners], _places(spec, own, position))
     for dim, (components, place) in axes.items():
         order = place[permutation[..., components]]
         for name, variable in found.items():
             if dim in variable.dims:
                 found[name] = _take(variable, dim, order)
+    for group in spec.groups:
+        for parameter, public in group.names.items():
+            layout = group.layout[parameter]
+            entry = free_entry_dim(public)
+            partial = [name for name, variable in found.items() if entry in variable.dims]
+            for name in partial:
+                whole = found[public].transpose("chain", "draw", ...).values
+                dims = ("chain", "draw", entry)
+                found[name] = found[name].transpose(*dims).copy(data=whole[:, :, layout.estimated])
     return posterior.assign(found)
 
 

@@ -26,7 +26,8 @@ ROWS_AT_A_TIME = 32
 class _Section:
     """Coordinates of one parameter: the components that own a value and which of their coordinates are free.
 
-    sharing (owners, J) says which components take an owner's value; None where everyone owns one.
+    Entries on an edge and fixed ones keep their values. sharing (owners, J) says which components take an owner's value; None where
+    everyone owns one.
     """
 
     group: int
@@ -66,10 +67,10 @@ class Coordinates:
                 own = theta[parameter.name][owners]
                 domain = domain.chart(own, alive[owners], wide=self.wide)
                 active = ~domain.at_boundary(own)
-                edge = ~active.reshape(own.shape) if active.size == own.size else np.zeros(own.shape, dtype=bool)
                 free = layout.free[owners].reshape(len(owners), -1)
                 if free.shape == active.shape:
                     active = active & free
+                edge = ~active.reshape(own.shape) if active.size == own.size else np.zeros(own.shape, dtype=bool)
                 sharing = None if len(owners) == len(layout.groups) else same[owners]
                 size = int(active.sum())
                 if size:

@@ -377,7 +377,7 @@ class Program:
             total += float(self.spec.weights.log_density([p.weights[None]], [], self.weight_numbers, []).sum())
         for compiled, theta, terms in zip(self.groups, p.thetas, all_terms, strict=True):
             for term in terms:
-                domains, owners = _domains(compiled, term), [compiled.layout[name].owners for name in term.parameters]
+                domains, owners = _domains(compiled, term), [compiled.layout[name].counted for name in term.parameters]
                 total += float(
                     term.prior.log_density(
                         [theta[name] for name in term.parameters], domains, term.numbers, owners
@@ -394,7 +394,7 @@ class Program:
         for compiled, theta in zip(self.groups, p.thetas, strict=True):
             total = {name: np.zeros_like(value) for name, value in theta.items()}
             for term in compiled.terms:
-                domains, owners = _domains(compiled, term), [compiled.layout[name].owners for name in term.parameters]
+                domains, owners = _domains(compiled, term), [compiled.layout[name].counted for name in term.parameters]
                 slopes = term.prior.gradient([theta[name] for name in term.parameters], domains, term.numbers, owners)
                 for name, slope in zip(term.parameters, slopes, strict=True):
                     total[name] = total[name] + slope

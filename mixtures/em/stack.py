@@ -220,7 +220,7 @@ class Stack:
         self, position: int, g: CompiledGroup, theta: Theta, names: tuple[str, ...]
     ) -> tuple[list[Array], list[Domain], list[NDArray[np.bool_]]]:
         domains = {q.name: q.domain for q in g.family.parameters}
-        owners = [self.layouts[position][name].owners for name in names]
+        owners = [self.layouts[position][name].counted for name in names]
         return [theta[name] for name in names], [domains[name] for name in names], owners
 
     # -- points of the stack ---------------------------------------------------------------------------------------------

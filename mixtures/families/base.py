@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..domains import Covariance, Parameter, check_fixed
 from ..errors import DataError, FitError, SpecError, nearest
 from ..priors import Numbers, Prior, default_prior
-from ..slots import Fixed, Free, Shared, Slot, inner_slot, parse_slot
+from ..slots import Fixed, Free, Shared, Slot, inner_slot, is_known, parse_slot
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
@@ -50,6 +51,21 @@ class Layout(NamedTuple):
     groups: NDArray[np.intp]
     owners: NDArray[np.bool_]
     sets: NDArray[np.intp]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a value is estimated of which some entries are fixed."""
+        return not bool(self.free[self.owners].all())
+
+    @property
+    def estimated(self) -> NDArray[np.bool_]:
+        """The entries (J, *shape) that owners own."""
+        return self.free & self.owners.reshape(-1, *(1,) * (self.free.ndim - 1))
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """What a prior is a density of: owners (J,), or entries (J, *shape) where a value is fixed in part."""
+        return self.estimated if self.is_partial else self.owners
 
     @property
     def n_sets(self) -> int:
@@ -183,12 +199,14 @@ class Family:
                         f"{where}: {slot!r} is no prior for {parameter.name}, which is in "
                         f"{type(parameter.domain).__name__}."
                     )
+            prior = slot.prior if isinstance(slot, Fixed) else None
+            if prior is not None and not (prior.domain and isinstance(parameter.domain, prior.domain)):
+                raise SpecError(f"{where}: {prior!r} is no prior for entries of {parameter.name}.")
             if isinstance(slot, Fixed):
                 value = self._fixed_array(parameter, slot, where)
                 check_fixed(parameter, value, where)
-                self.slots[parameter.name] = _with_inner(
-                    self.slots[parameter.name], _shortest(value, isinstance(parameter.domain, Covariance))
-                )
+                short = _shortest(value, isinstance(parameter.domain, Covariance))
+                self.slots[parameter.name] = _with_inner(self.slots[parameter.name], replace(short, prior=prior))
         shapes = {parameter.name: parameter.shape(len(self.columns)) for parameter in self.parameters}
         for _, prior, names in self.prior_terms():
             prior.fit_shape(shapes[names[0]], f"{family}({', '.join(map(repr, self.columns))})")
@@ -300,21 +318,26 @@ class Family:
         for parameter in self.parameters:
             slot = self.slots[parameter.name]
             inner = inner_slot(slot)
-            if isinstance(inner, Fixed):
+            if is_known(slot):
                 continue
-            prior = inner if isinstance(inner, Prior) else self.default_prior(parameter)
+            given = inner.prior if isinstance(inner, Fixed) else inner
+            prior = given if isinstance(given, Prior) else self.default_prior(parameter)
             if prior is None:
                 raise SpecError(f"{self!r}: {parameter.name} has no default prior; give it one.")
             rows, weights = self.prior_rows(parameter, x, v, partition)
-            changes[parameter.name] = _with_inner(slot, prior.resolve(rows, weights))
+            own = prior.resolve(rows, weights)
+            changes[parameter.name] = _with_inner(slot, Fixed(inner.value, own) if isinstance(inner, Fixed) else own)
         return self.replace(**changes) if changes else self
 
     def without_priors(self) -> Family:
         """The block with every prior removed."""
         changes: dict[str, Any] = {"prior": None}
         for name, slot in self.slots.items():
-            if isinstance(inner_slot(slot), Prior):
+            inner = inner_slot(slot)
+            if isinstance(inner, Prior):
                 changes[name] = Shared(None, slot.group) if isinstance(slot, Shared) else None
+            elif isinstance(inner, Fixed) and inner.prior is not None:
+                changes[name] = _with_inner(slot, Fixed(inner.value))
         return self.replace(**changes)
 
     def default_prior(self, parameter: Parameter) -> Prior | None:
@@ -329,14 +352,16 @@ class Family:
         """The block's priors: key of its numbers, the prior, the parameters it is a density of."""
         if self.prior is not None:
             return [(JOINT, self.prior, tuple(parameter.name for parameter in self.parameters))]
-        found = ((name, inner_slot(slot)) for name, slot in self.slots.items())
+        inner = ((name, inner_slot(slot)) for name, slot in self.slots.items())
+        found = ((name, slot.prior if isinstance(slot, Fixed) else slot) for name, slot in inner)
         return [(name, prior, (name,)) for name, prior in found if isinstance(prior, Prior)]
 
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
         """Why the programs cannot honour that slot yet, or None."""
         inner = inner_slot(slot)
-        if isinstance(inner, Fixed) and not inner.is_whole:
-            return f"{parameter}={slot!r}: a parameter fixed in part is not supported yet. Fix all of it, or leave it free."
+        domain = next(q.domain for q in self.parameters if q.name == parameter)
+        if isinstance(inner, Fixed) and not inner.is_whole and not domain.separate:
+            return f"{parameter}={slot!r}: entries that hang together cannot be fixed in part yet. Fix all of it, or leave it free."
         return None
 
     def cannot_be_sampled(self) -> str | None:

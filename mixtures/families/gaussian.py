@@ -12,7 +12,7 @@ from ..domains import Covariance, Parameter, Real, power_of_two
 from ..errors import DataError, SpecError, nearest
 from ..linear import Factors, factors
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
-from ..slots import Fixed, Free, Shared, Slot, inner_slot
+from ..slots import Fixed, Free, Shared, Slot, inner_slot, is_known
 from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
 from .missing import observed_cells, rows_by_pattern
 
@@ -110,15 +110,18 @@ class Gaussian(Family):
         return (Parameter("mean", Real()), Parameter("covariance", domain, ("column", "column")))
 
     @property
+    def _has_own_covariance(self) -> bool:
+        """Whether the full covariance is free and nobody else's, or known."""
+        return self.structure == "full" and (is_known(self.slots["covariance"]) or not self.is_shared("covariance"))
+
+    @property
     def _along_columns(self) -> bool:
         """Whether covariances are diagonal."""
         return self.structure in ("diagonal", "spherical") or self.structure[2] == "I"
 
     def _check_slots(self) -> None:
         super()._check_slots()
-        if self.prior is not None and all(
-            isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")
-        ):
+        if self.prior is not None and all(is_known(self.slots[key]) for key in ("mean", "covariance")):
             raise SpecError(
                 f"{self!r}: a prior on fixed mean and covariance has nothing to act on. Leave one free or drop prior=."
             )
@@ -129,7 +132,13 @@ class Gaussian(Family):
                 f"{parameter}={slot!r}: a prior on one of the two parameters alone is not supported yet; "
                 "use prior=NormalInverseWishart(...)."
             )
-        if parameter == "mean" and isinstance(slot, Shared) and not isinstance(inner_slot(slot), Fixed):
+        if parameter == "mean" and isinstance(inner_slot(slot), Fixed) and not is_known(slot):
+            if isinstance(slot, Shared) or not (
+                self.structure in ("diagonal", "spherical") or self._has_own_covariance
+            ):
+                return f"{parameter}={slot!r}: a mean fixed in part needs a covariance of its own that is not tied to others."
+            return None
+        if parameter == "mean" and isinstance(slot, Shared) and not is_known(slot):
             return f"{parameter}={slot!r}: sharing means that are estimated is not supported yet; fix them, or share covariances."
         if parameter == "covariance" and self.structure in _COUPLED and not isinstance(slot, Free):
             return f"{parameter}={slot!r}: structure={self.structure!r} says what is shared; leave the covariance free."
@@ -171,7 +180,7 @@ class Gaussian(Family):
         z = (x - center) / scale
         mean, total, z, unseen = _moments(self, z, v)
         _refuse_singular(total, self.columns)
-        if all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("mean", "covariance")):
+        if all(is_known(self.slots[key]) for key in ("mean", "covariance")):
             return self
         grouped = np.sum(v * partition.sum(axis=1))
         within = unseen / v.sum() + sum(_scatter(z, v * partition[:, k]) for k in range(partition.shape[1])) / grouped
@@ -230,10 +239,19 @@ class Gaussian(Family):
         away = S["first"] / some[:, None]
         center = theta["mean"] + np.einsum("jab,jb->ja", factor, away)
         inner = S["second"] - mass[:, None, None] * away[:, :, None] * away[:, None, :]
-        scatter = factor @ inner @ factor.transpose(0, 2, 1)
+        scatter = _in_columns_units(factor, inner)
         numbers = None if prior is None else prior.get(JOINT)
         mean, scatter = _maximise_mean(mass, center, scatter, theta["mean"], layout["mean"], numbers)
         covariance = self._maximise_covariance(mass, scatter, theta["covariance"], layout, numbers)
+        if layout["mean"].is_partial and not self._along_columns:
+            about_center = _in_columns_units(factor, inner)
+            for j in np.flatnonzero(layout["mean"].owners & ~layout["mean"].free.all(axis=1)):
+                own = None if numbers is None else {name: value[j] for name, value in numbers.items()}
+                sigma = None if layout["covariance"].free[j].any() else covariance[j]
+                if mass[j] > 0 or own is not None:
+                    mean[j], covariance[j] = _mean_known_in_part(
+                        float(mass[j]), center[j], about_center[j], mean[j], ~layout["mean"].free[j], sigma, own
+                    )
         return {"mean": mean, "covariance": covariance}
 
     def _maximise_covariance(
@@ -245,17 +263,24 @@ class Gaussian(Family):
         if self.structure == "spherical":
             scatter, rows = np.trace(scatter, axis1=1, axis2=2)[:, None, None] * np.eye(d), d * rows
         if numbers is not None:
-            matrix, means = numbers["scale_matrix"], where.pooled(layout["mean"].owners.astype(np.float64))
+            matrix, means = numbers["scale_matrix"], where.pooled(layout["mean"].estimated.astype(np.float64))
             if self.structure == "spherical":
-                matrix, means = (np.trace(matrix, axis1=1, axis2=2) / d)[:, None, None] * np.eye(d), d * means
+                matrix = (np.trace(matrix, axis1=1, axis2=2) / d)[:, None, None] * np.eye(d)
+                rows = rows + means.sum(axis=1)
+            elif self.structure == "diagonal":
+                rows = rows[:, None] + means
+            else:
+                rows = rows + means.max(axis=1)
             scatter = scatter + matrix
-            rows = rows + numbers["nu"] + means + (2 if self.structure in ("diagonal", "spherical") else d + 1)
+            added = numbers["nu"] + (2 if self.structure in ("diagonal", "spherical") else d + 1)
+            rows = rows + (added[:, None] if self.structure == "diagonal" else added)
         if self.structure in _COUPLED:
             return self._maximise_together(scatter, rows, now, where)
         if self.structure == "diagonal":
             scatter = scatter * np.eye(d)
-        best = scatter / np.where(rows > 0, rows, 1.0)[:, None, None]
-        best = np.where((rows > 0)[:, None, None], 0.5 * (best + best.transpose(0, 2, 1)), now)
+        rows = rows.reshape(len(rows), -1, 1)
+        best = scatter / np.where(rows > 0, rows, 1.0)
+        best = np.where(rows > 0, 0.5 * (best + best.transpose(0, 2, 1)), now)
         return where.filled(best)
 
     def _maximise_together(self, scatter: Array, rows: Array, now: Array, where: Layout) -> Array:
@@ -444,6 +469,51 @@ def _factors(covariance: Array) -> Factors:
 def _whiten(x: Array, theta: Theta) -> Array:
     """y = L^-1 (x - mean), (J, d, n), with L the Cholesky factor of the covariance."""
     return _factors(theta["covariance"]).inverse @ (x.T - theta["mean"][:, :, None])
+
+
+def _in_columns_units(factor: Array, inner: Array) -> Array:
+    """Whitened scatter (J, d, d) in the columns' units."""
+    return np.asarray(factor @ inner @ factor.transpose(0, 2, 1))
+
+
+def _mean_known_in_part(
+    mass: float,
+    center: Array,
+    scatter: Array,
+    mean: Array,
+    known: NDArray[np.bool_],
+    sigma: Array | None,
+    numbers: Numbers | None,
+) -> tuple[Array, Array]:
+    """Mean (d,) and covariance (d, d) of a component whose mean is `known` in some columns; sigma where that is known too.
+
+    The density of the known columns times that of the others given them, which is a regression: its slopes come from the
+    scatter about the center of rows and prior, the covariance of the known columns from the scatter about their mean.
+    """
+    d, a, b = len(center), np.flatnonzero(known), np.flatnonzero(~known)
+    kappa = 0.0 if numbers is None else float(numbers["kappa"])
+    prior_mean = center if numbers is None else numbers["mean"]
+    matrix = np.zeros((d, d)) if numbers is None else numbers["scale_matrix"]
+    divisor = mass + (0.0 if numbers is None else float(numbers["nu"]) + d + 1.0)
+    pooled = (mass * center + kappa * prior_mean) / (mass + kappa)
+    away = center - prior_mean
+    about = matrix + scatter + mass * kappa / (mass + kappa) * np.outer(away, away)
+    gap = center[a] - mean[a]
+    found = mean.copy()
+    try:
+        slopes = np.linalg.solve(*((about if sigma is None else sigma)[np.ix_(a, other)] for other in (a, b))).T
+    except np.linalg.LinAlgError:
+        return found, np.zeros((d, d))  # found singular at the next density
+    found[b] = pooled[b] + slopes @ (mean[a] - pooled[a])
+    if sigma is not None:
+        return found, sigma
+    covariance = np.empty((d, d))
+    covariance[np.ix_(a, a)] = (matrix[np.ix_(a, a)] + scatter[np.ix_(a, a)] + mass * np.outer(gap, gap)) / divisor
+    covariance[np.ix_(b, a)] = slopes @ covariance[np.ix_(a, a)]
+    covariance[np.ix_(a, b)] = covariance[np.ix_(b, a)].T
+    rest = (about[np.ix_(b, b)] - slopes @ about[np.ix_(a, b)]) / (divisor + (0.0 if numbers is None else 1.0))
+    covariance[np.ix_(b, b)] = rest + slopes @ covariance[np.ix_(a, b)]
+    return found, 0.5 * (covariance + covariance.T)
 
 
 def _maximise_mean(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,10 +75,15 @@ def plot_selection(selection: Selection, criterion: str = "bic") -> Picture:
         for place, (label, members) in enumerate(zip(_labels(list(kinds)), kinds.values(), strict=True)):
             order = sorted(members, key=lambda i: counts[i])
             round_ = place // 7 % len(MARKERS)
-            style = {"marker": MARKERS[round_], "linestyle": LINES[round_], "markersize": 4.5, "linewidth": 1.4}
+            style: dict[str, Any] = {"marker": MARKERS[round_], "linestyle": LINES[round_], "markersize": 4.5}
             axes.plot(counts[order], values[order], color=color(place), label=label, **style)
         chosen = selection.specifications.index(best)
-        ring = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": INK, "linestyle": "none"}
+        ring: dict[str, Any] = {
+            "markersize": 13,
+            "markerfacecolor": "none",
+            "markeredgecolor": INK,
+            "linestyle": "none",
+        }
         axes.plot(counts[chosen], values[chosen], "o", label="chosen", zorder=3, **ring)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("number of components")

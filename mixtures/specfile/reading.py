@@ -12,7 +12,7 @@ from ..errors import SpecError, nearest
 from ..families.base import Family, Product
 from ..families.registry import family_class
 from ..priors import Prior
-from ..slots import Shared
+from ..slots import Fixed, Shared
 from ..spec import Mixture
 from .place import Place, located
 from .words import PRIORS, SCHEMA
@@ -145,6 +145,12 @@ def _read_block(place: Place) -> Family:
 def _read_slot(place: Place) -> Any:
     if not isinstance(place.value, dict):
         return place.numbers(free=True)
+    fixed = place.get("fixed")
+    if fixed is not None:
+        place.refuse_unknown(["fixed", "prior"])
+        value, prior = fixed.numbers(free=True), _read_prior(place.need("prior"))
+        with located(place.path):
+            return Fixed(value, prior)
     if "prior" in place.value:
         return _read_prior(place)
     place.refuse_unknown(["shared", "group", "inner"])

@@ -131,6 +131,8 @@ def _slot(parameter: Parameter) -> Schema:
         _ref(kind) for kind in PRIORS.values() if kind.domain is not None and isinstance(parameter.domain, kind.domain)
     ]
     own = [*entry["anyOf"], fixed, *priors]
+    if priors and parameter.axes:
+        own.append(_table({"fixed": fixed, "prior": {"anyOf": priors}}, "fixed", "prior"))
     shared = _table(
         {"shared": {"const": True}, "group": {"type": "string", "minLength": 1}, "inner": {"anyOf": own}}, "shared"
     )

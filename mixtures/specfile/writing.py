@@ -96,7 +96,8 @@ def _slot(slot: Slot) -> Any:
     if isinstance(slot, Free):
         return FREE
     if isinstance(slot, Fixed):
-        return _plain(slot.value)
+        value = _plain(slot.value)
+        return value if slot.prior is None else {"fixed": value, "prior": _slot(slot.prior)}
     if isinstance(slot, Shared):
         group = {} if slot.group is None else {"group": slot.group}
         inner = {} if slot.inner is None else {"inner": _slot(slot.inner)}

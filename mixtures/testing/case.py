@@ -15,7 +15,7 @@ from ..em.program import Params, Program
 from ..families.base import Array, Family, Layout, Theta
 from ..partition import principal_partition
 from ..priors import Dirichlet
-from ..slots import Shared
+from ..slots import Fixed, Free, Shared
 from ..spec import Mixture
 
 __all__ = ["ESTIMATES", "LAWS", "STEP", "Case", "close", "each_close", "law", "legal_theta", "moved", "variants"]
@@ -97,7 +97,7 @@ def legal_theta(block: Family, rng: np.random.Generator) -> Theta:
 
 
 def variants(family: type[Family]) -> list[Family]:
-    """The models a family has: one and three columns, every option, each parameter free and, if supported, shared.
+    """The models a family has: one and three columns, every option, each parameter free and, if supported, shared or fixed in part.
 
     Examples
     --------
@@ -111,6 +111,10 @@ def variants(family: type[Family]) -> list[Family]:
             free = family(*columns, **dict(zip(family.option_choices, values, strict=True)))
             names = [q.name for q in free.parameters if free.unsupported(q.name, Shared()) is None]
             found += [free, *(free.replace(**{name: Shared()}) for name in names)]
+            for q in free.parameters:
+                if len(columns) > 1 and q.axes == ("column",) and q.domain.separate and q.domain.size((1,)):
+                    partly = Fixed((float(q.domain.neutral((1,))[0]), *[Free()] * (len(columns) - 1)))
+                    found += [free.replace(**{q.name: partly})] if free.unsupported(q.name, partly) is None else []
     return list(dict.fromkeys(found))
 
 

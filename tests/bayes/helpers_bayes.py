@@ -122,6 +122,38 @@ CASES = {
         mx.Mixture([mx.Gaussian("x", "y", structure="EVI", mean=[0.0, 3.0]), mx.Gaussian("x", "y", structure="EVI")]),
         SMALL,
     ),
+    "means known in part": Bound(
+        mx.Mixture(
+            [
+                mx.Gaussian("x", "y", mean=[0.5, mx.Free()]),
+                mx.Gaussian("x", "y", mean=[mx.Free(), 1.0], covariance=[[1.0, 2.0], [2.0, 90.0]]),
+                mx.Gaussian("x", "y"),
+            ]
+        ),
+        SMALL,
+    ),
+    "diagonal means known in part": Bound(
+        mx.Mixture(mx.Gaussian("x", "y", structure="diagonal", mean=[mx.Free(), 0.5]), n_components=2), SMALL
+    ),
+    "spherical means known in part": Bound(
+        mx.Mixture(
+            [
+                mx.Gaussian("x", "y", structure="EII", mean=[mx.Free(), 0.5]),
+                mx.Gaussian("x", "y", structure="EII"),
+            ]
+        ),
+        SMALL,
+    ),
+    "probabilities known in part": Bound(
+        mx.Mixture(
+            [
+                mx.Bernoulli(*ITEMS, probability=mx.Fixed([0.9, mx.Free(), 0.5, mx.Free(), 1.0], prior=mx.Beta(2, 3))),
+                mx.Bernoulli(*ITEMS, probability=[mx.Free(), mx.Free(), 0.5, mx.Free(), mx.Free()]),
+            ]
+        ),
+        LSAT,
+        "count",
+    ),
     "missing cells": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=2), HOLES),
     "labels": Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Labels("known"), n_components=2), HOLES),
     "one column": Bound(mx.Mixture(mx.Gaussian("x"), n_components=2, weights=mx.Dirichlet([2.0, 3.0])), SMALL),

@@ -162,3 +162,79 @@ def test_shared_values_that_differ_are_refused_as_parameters(old_faithful):
     known = mx.compile_em(mx.Mixture([mx.Gaussian("waiting", mean=55.0), mx.Gaussian("waiting")]), old_faithful)
     with pytest.raises(mx.SpecError, match="'mean' of component 0 is fixed at"):
         known.parameters({"weights": [0.5, 0.5], "mean": [[54.0], [80.0]], "covariance": [[[30.0]], [[31.0]]]})
+
+
+# -- fixed in part ------------------------------------------------------------------------------------------------------
+
+
+def test_a_mean_known_in_one_column_is_the_constrained_maximum_by_a_numeric_optimiser():
+    data = mx.load_dataset("old_faithful")
+    x = data.to_numpy()
+    spec = mx.Mixture(
+        [mx.Gaussian("eruptions", "waiting", mean=[mx.Free(), 55.0]), mx.Gaussian("eruptions", "waiting")]
+    )
+    fit = mx.fit(spec, data, rng=1)
+    assert fit.point["mean"][0, 1] == 55.0
+    assert fit.n_parameters() == 10
+
+    def height(free):
+        share = 1.0 / (1.0 + np.exp(-free[0]))
+        factors = [np.array([[np.exp(f[0]), 0.0], [f[1], np.exp(f[2])]]) for f in (free[4:7], free[7:10])]
+        means = [free[1], 55.0], free[2:4]
+        joint = [
+            np.log(w) + stats.multivariate_normal(m, f @ f.T).logpdf(x)
+            for w, m, f in zip((share, 1 - share), means, factors, strict=True)
+        ]
+        return -np.logaddexp(*joint).sum()
+
+    factors = np.linalg.cholesky(fit.point["covariance"])
+    start = [
+        np.log(fit.point["weights"][0] / fit.point["weights"][1]),
+        fit.point["mean"][0, 0],
+        *fit.point["mean"][1],
+        *[value for f in factors for value in (np.log(f[0, 0]), f[1, 0], np.log(f[1, 1]))],
+    ]
+    found = optimize.minimize(height, np.array(start) + 0.01, method="BFGS", options={"gtol": 1e-6})
+    assert fit.log_likelihood == pytest.approx(-found.fun, abs=1e-6)
+
+
+def test_probabilities_known_in_part_keep_what_is_known_and_are_shown_as_what_is_estimated():
+    patterns = mx.load_dataset("lsat6")
+    items = [f"item{i}" for i in range(1, 6)]
+    known = mx.Bernoulli(*items, probability=[0.9, *[mx.Free()] * 4])
+    fit = mx.fit(mx.Mixture([known, mx.Bernoulli(*items)]), patterns, sample_weight="count", rng=1)
+    assert fit.point["probability"][0, 0] == 0.9
+    assert fit.n_parameters() == 10
+    labels = mx.standard_errors(fit, patterns, sample_weight="count").index
+    assert "probability[0, item1]" not in labels
+    assert "probability[1, item1]" in labels
+    free = mx.fit(mx.Mixture(mx.Bernoulli(*items), 2), patterns, sample_weight="count", rng=1)
+    assert fit.log_likelihood < free.log_likelihood
+
+
+def test_what_is_fixed_in_part_has_a_text_form_with_and_without_its_prior():
+    slot = mx.Fixed([0.5, mx.Free()], prior=mx.Beta(2, 3))
+    spec = mx.Mixture([mx.Bernoulli("a", "b", probability=slot), mx.Bernoulli("a", "b", probability=[mx.Free(), 0.25])])
+    assert mx.Mixture.from_toml(spec.to_toml()) == spec
+    assert mx.Mixture.from_json(spec.to_json()) == spec
+    assert "Fixed([0.5, Free()], prior=Beta(alpha=2.0, beta=3.0))" in repr(spec)
+    resolved = spec.resolve({"a": [0, 1, 1, 0], "b": [1, 0, 1, 1]})
+    assert "Fixed([Free(), 0.25], prior=Beta(alpha=1.0, beta=1.0))" in repr(resolved)
+    assert mx.Mixture.from_toml(resolved.to_toml()) == resolved
+    with pytest.raises(mx.SpecError, match="a prior on what is fixed has nothing to act on"):
+        mx.Fixed([0.5, 0.25], prior=mx.Beta(2, 3))
+    with pytest.raises(mx.SpecError, match="is no prior for entries of probability"):
+        mx.Bernoulli("a", "b", probability=mx.Fixed([0.5, mx.Free()], prior=mx.GammaPrior(2, 3)))
+
+
+def test_draws_of_what_is_fixed_in_part_are_relabelled_whole():
+    rng = np.random.default_rng(1)
+    z = rng.integers(2, size=120)
+    data = {"x": rng.normal(size=120) + 5 * z, "y": rng.normal(size=120)}
+    spec = mx.Mixture(mx.Gaussian("x", "y", structure="diagonal", mean=[mx.Free(), 0.0]), n_components=2)
+    posterior = mx.sample(spec, data, draws=30, tune=60, chains=2, rng=1, progress=False)["posterior"]
+    means = posterior["mean"].values
+    assert (means[..., 1] == 0.0).all()
+    assert (means[..., 0, 0] < means[..., 1, 0]).all()
+    np.testing.assert_array_equal(posterior["mean_free"].values, means[..., 0])
+    assert posterior["mean_entry"].values.tolist() == ["0, x", "1, x"]
