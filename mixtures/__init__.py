@@ -17,6 +17,7 @@ from .families import (
     Labels,
     Poisson,
     Product,
+    StudentT,
     Uniform,
 )
 from .priors import Beta, Dirichlet, FraleyRaftery, GammaPrior, NormalInverseWishart
@@ -77,6 +78,7 @@ __all__ = [
     "Product",
     "Shared",
     "SpecError",
+    "StudentT",
     "Uniform",
     "UnsupportedError",
     *_LAZY,

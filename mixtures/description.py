@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -97,7 +97,7 @@ def describe(spec: Mixture, format: str = "text") -> str:
                 *_about_priors(spec, parts),
             ],
         ),
-        ("E-step", [_e_step(spec)]),
+        ("E-step", [_e_step(spec), *_expectations(spec, parts)]),
         ("M-step", _m_step(spec, parts)),
     ]
     title = (
@@ -224,13 +224,23 @@ def _m_step(spec: Mixture, parts: Sequence[_Part]) -> list[Line]:
                 rf"w_k = \frac{{\sum_i r_{{ik}} + \alpha_k - 1}}{{n + \sum_l \alpha_l - {K}}}",
             )
         )
-    everyone = tuple(range(spec.n_components))
-    headed = any(part.components != everyone for part in parts)
+    return [*lines, *_by_part(spec, parts, lambda part: part.found.m_step.values())] or ["Nothing is left to estimate."]
+
+
+def _expectations(spec: Mixture, parts: Sequence[_Part]) -> list[Line]:
+    """What blocks take expectations of beside the components."""
+    return _by_part(spec, parts, lambda part: part.found.e_step)
+
+
+def _by_part(spec: Mixture, parts: Sequence[_Part], said: Callable[[_Part], Iterable[Formula]]) -> list[Line]:
+    """Formulas of every part, headed by its components and columns unless all parts are of all components."""
+    lines: list[Line] = []
+    headed = any(part.components != tuple(range(spec.n_components)) for part in parts)
     for part in parts:
-        if part.found.m_step and headed:
+        if headed and any(said(part)):
             lines.append(f"{_place(part)}:")
-        lines += [line for line in part.found.m_step.values() if headed or line not in lines]
-    return lines or ["Nothing is left to estimate."]
+        lines += [line for line in said(part) if headed or line not in lines]
+    return lines
 
 
 def _is_equal(spec: Mixture) -> bool:

@@ -19,6 +19,7 @@ from .errors import SpecError
 __all__ = [
     "Covariance",
     "Domain",
+    "Interval",
     "Known",
     "Link",
     "Parameter",
@@ -107,6 +108,10 @@ class Domain:
         """Which free coordinates (J, m) sit on an edge of the set, where they are infinite."""
         return np.zeros(self.unconstrain(value).shape, dtype=bool)
 
+    def edge_words(self, value: float) -> str:
+        """What it means that an entry lies on that edge of the set, if there is more to say than the number."""
+        return ""
+
     def nearest_edge(self, value: Array, tolerance: float) -> Array:
         """The value with entries that are within `tolerance` of a legal edge moved onto it."""
         return value
@@ -117,7 +122,7 @@ class Domain:
 
     def one_moved(self, value: Array, moved: Array, entry: tuple[int, ...]) -> Array:
         """One component's value with that entry as in `moved`, and legal."""
-        found = value.copy()
+        found = np.array(value)
         found[entry] = moved[entry]
         return found
 
@@ -252,6 +257,11 @@ class Positive(Domain):
     reaches_zero: bool = True
     limits: ClassVar[dict[str, float]] = {"exclusiveMinimum": 0}
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What values lie between."""
+        return 0.0, np.inf
+
     def neutral(self, shape: tuple[int, ...]) -> Array:
         return np.ones(shape)
 
@@ -285,6 +295,85 @@ class Positive(Domain):
 
     def at_boundary(self, value: Array) -> NDArray[np.bool_]:
         return value.reshape(len(value), -1) <= 0
+
+
+@dataclass(frozen=True)
+class Interval(Positive):
+    """Positive numbers between two bounds; both are legal answers, free on the logit scale of (value - low) / (high - low) between them.
+
+    How far a value is from a bound is measured by reciprocals, from 0 at the bound to 1 at the other one: degrees of freedom of
+    100 and 200 are nearly the same, 1 and 101 are not.
+
+    Parameters
+    ----------
+    low, high
+        The bounds, 0 < low < high.
+    at_low, at_high
+        What a value at that bound means, in words.
+    """
+
+    reaches_zero: ClassVar[bool] = False  # type: ignore[misc]
+    low: float = 0.5
+    high: float = 2.0
+    at_low: str = ""
+    at_high: str = ""
+
+    @property
+    def limits(self) -> dict[str, float]:  # type: ignore[override]
+        return {"minimum": self.low, "maximum": self.high}
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def neutral(self, shape: tuple[int, ...]) -> Array:
+        return np.full(shape, np.sqrt(self.low * self.high))
+
+    def problem(self, value: Array) -> str | None:
+        legal = (value >= self.low) & (value <= self.high) | np.isnan(value)
+        return None if np.all(legal) else f"must lie in [{self.low:g}, {self.high:g}]"
+
+    def estimate_problem(self, value: Array) -> str | None:
+        return self.problem(value)
+
+    def unconstrain(self, value: Array) -> Array:
+        flat = value.reshape(len(value), -1)
+        with np.errstate(divide="ignore"):
+            return np.log(flat - self.low) - np.log(self.high - flat)
+
+    def constrain(self, free: Array, shape: tuple[int, ...]) -> Array:
+        value = self.low + (self.high - self.low) * _expit(free)
+        return np.clip(value, self.low, self.high).reshape(len(free), *shape)
+
+    def link(self, entry: tuple[int, ...]) -> Link:
+        low, high = self.low, self.high
+        return Link(
+            "logit",
+            lambda x: np.log(x - low) - np.log(high - x),
+            lambda t: low + (high - low) * _expit(t),
+            lambda x: (high - low) / ((x - low) * (high - x)),
+        )
+
+    def pullback(self, value: Array, gradient: Array) -> Array:
+        inside = (value - self.low) * (self.high - value) / (self.high - self.low)
+        return (np.where(inside > 0, gradient, 0.0) * inside).reshape(len(value), -1)
+
+    def nearest_edge(self, value: Array, tolerance: float) -> Array:
+        from_high = (1.0 / value - 1.0 / self.high) / (1.0 / self.low - 1.0 / self.high)
+        return np.where(from_high < tolerance, self.high, np.where(from_high > 1.0 - tolerance, self.low, value))
+
+    def nudge_inside(self, value: Array, distance: float) -> Array:
+        step = distance * (1.0 / self.low - 1.0 / self.high)
+        below = np.minimum(1.0 / (1.0 / self.high + step), np.nextafter(self.high, 0.0))
+        above = np.maximum(1.0 / (1.0 / self.low - step), np.nextafter(self.low, np.inf))
+        return np.where(value <= self.low, above, np.where(value >= self.high, below, value))
+
+    def at_boundary(self, value: Array) -> NDArray[np.bool_]:
+        flat = value.reshape(len(value), -1)
+        return (flat <= self.low) | (flat >= self.high)
+
+    def edge_words(self, value: float) -> str:
+        return self.at_low if value <= self.low else self.at_high if value >= self.high else ""
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,8 @@ class Beta(_EachEntry):
 class GammaPrior(_EachEntry):
     """Gamma prior on positive parameters, density proportional to t^(shape - 1) exp(-rate t).
 
+    For a parameter between two bounds, as degrees of freedom, it is truncated to them.
+
     Parameters
     ----------
     shape
@@ -295,12 +297,47 @@ class GammaPrior(_EachEntry):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(numbers["shape"] == 1, 0.0, (numbers["shape"] - 1.0) / value) - numbers["rate"]
 
+    def log_density(
+        self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
+    ) -> Array:
+        found = super().log_density(values, domains, numbers, owners)
+        bounds = _bounds(domains)
+        if bounds == (0.0, np.inf):
+            return found
+        low, high = self.mass_below(numbers, bounds)
+        inside = np.log(high - low).reshape(len(found), -1).sum(axis=1)
+        return np.where(owners[0], found - inside, found)
+
+    @staticmethod
+    def mass_below(numbers: Numbers, bounds: tuple[float, float]) -> tuple[Array, Array]:
+        """How much of the untruncated distributions lies below each of two bounds."""
+        from scipy.special import gammainc
+
+        low, high = (np.asarray(gammainc(numbers["shape"], numbers["rate"] * bound)) for bound in bounds)
+        return low, high
+
+    def draw(
+        self, domains: Sequence[Domain], numbers: Numbers, groups: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[Array]:
+        bounds = _bounds(domains)
+        if bounds == (0.0, np.inf):
+            return super().draw(domains, numbers, groups, rng)
+        from scipy.special import gammaincinv
+
+        low, high = self.mass_below(numbers, bounds)
+        drawn = gammaincinv(numbers["shape"], low + (high - low) * rng.random(low.shape)) / numbers["rate"]
+        return [np.clip(drawn, *bounds)[_owner_of(groups[0])]]
+
     def _sample(self, numbers: Numbers, rng: np.random.Generator) -> Array:
         return rng.gamma(numbers["shape"], 1.0 / numbers["rate"])
 
     def mode_problem(self, numbers: Numbers) -> str | None:
         low = float(np.min(numbers["shape"]))
         return None if low >= 1 else f"GammaPrior with shape {low:g} (below 1) has no interior mode"
+
+
+def _bounds(domains: Sequence[Domain]) -> tuple[float, float]:
+    return domains[0].bounds if isinstance(domains[0], Positive) else (0.0, np.inf)
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .domains import Parameter
+from .families.base import Array
+
 if TYPE_CHECKING:
     from .results import EMFit
+    from .spec import Group
 
-__all__ = ["as_html", "fit_summary", "number", "table"]
+__all__ = ["as_html", "edges", "fit_summary", "number", "table"]
+
+MOST_EDGES = 8
+"""Estimates on an edge of their range that a summary names."""
 
 
 def number(value: Any, digits: int = 5) -> str:
@@ -47,18 +54,48 @@ def as_html(text: str) -> str:
 
 
 def parameter_rows(fit: EMFit) -> list[list[str]]:
-    """One row per scalar parameter, one column per component."""
+    """One row per scalar parameter, one column per component; behind them what families derive from them."""
     point, spec = fit.point, fit.resolved
     rows = [["weights", *[number(w) for w in point["weights"]]]]
+    derived = []
     for group in spec.groups:
+        theta = {name: point[public] for name, public in group.names.items()}
         for parameter in group.family.parameters:
-            public = group.names[parameter.name]
-            for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
-                label = f"{public}[{', '.join(parameter.place(group.family.columns, entry))}]" if entry else public
-                index: Any = (slice(None), *entry)
-                cells = dict(zip(group.components, point[public][index], strict=True))
-                rows.append([label, *[number(cells[k]) if k in cells else "" for k in range(spec.n_components)]])
+            rows += _rows_of(fit, group, parameter, group.names[parameter.name], theta[parameter.name])
+        for quantity, value in group.family.derived(theta):
+            own, public = next(iter(group.names.items()))
+            derived += _rows_of(fit, group, quantity, public.removesuffix(own) + quantity.name, value)
+    return rows + [[f"({label})", *cells] for label, *cells in derived]
+
+
+def _rows_of(fit: EMFit, group: Group, parameter: Parameter, public: str, value: Array) -> list[list[str]]:
+    rows = []
+    for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
+        cells = dict(zip(group.components, value[(slice(None), *entry)], strict=True))
+        label = _label(public, parameter.place(group.family.columns, entry))
+        rows.append([label, *[number(cells[k]) if k in cells else "" for k in range(fit.resolved.n_components)]])
     return rows
+
+
+def _label(public: str, place: list[str]) -> str:
+    return f"{public}[{', '.join(place)}]" if place else public
+
+
+def edges(fit: EMFit) -> list[str]:
+    """Estimates on an edge of their range, e.g. `df[0] = 200 (the upper limit: practically normal)`."""
+    found = []
+    for group in fit.resolved.groups:
+        for parameter in group.family.parameters:
+            public, domain = group.names[parameter.name], parameter.domain
+            value, free = fit.point[public], group.layout[parameter.name].free
+            on, entries = domain.at_boundary(value), domain.entries(parameter.shape(len(group.columns)))
+            for j, i in np.argwhere(on) if on.shape[1] == len(entries) else ():
+                entry = (int(j), *entries[i])
+                if free[entry]:
+                    place = [str(group.components[j]), *parameter.place(group.family.columns, entries[i])]
+                    words = domain.edge_words(float(value[entry]))
+                    found.append(f"{_label(public, place)} = {value[entry]:g}" + (f" ({words})" if words else ""))
+    return [*found[:MOST_EDGES], f"and {len(found) - MOST_EDGES} more"] if len(found) > MOST_EDGES else found
 
 
 def missing_cells(fit: EMFit) -> str:
@@ -69,10 +106,12 @@ def missing_cells(fit: EMFit) -> str:
 def fit_summary(fit: EMFit) -> str:
     """The fit as text."""
     name = {"mle": "maximum likelihood", "map": "maximum a posteriori"}[fit.estimate]
+    on_edge = edges(fit)
     lines = [
         f"{fit.specification!r}",
         f"{name} by {fit.method!r}, {fit.n_rows:g} rows{missing_cells(fit)}, {fit.n_parameters()} free parameters",
         f"{fit.status.value}",
+        *([f"on an edge: {', '.join(on_edge)}"] if on_edge else []),
         f"log-likelihood {fit.log_likelihood:.5f}"
         + (f", log posterior {fit.log_posterior:.5f}" if fit.estimate == "map" else "")
         + f", AIC {fit.aic:.2f}"

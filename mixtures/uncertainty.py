@@ -96,7 +96,7 @@ class Scalars:
                 place = ([] if shared else ["+".join(map(str, own))]) + [
                     columns[i] if axis == "column" else str(i) for axis, i in zip(piece.axes, entry, strict=True)
                 ]
-                found.append(f"{piece.name}[{', '.join(place)}]")
+                found.append(f"{piece.name}[{', '.join(place)}]" if place else piece.name)
         return found
 
     @cached_property

@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
-from ..domains import Covariance
+from ..domains import Covariance, Positive
 from ..em.program import CompiledGroup, Params, Program
 from ..errors import SpecError
 from ..families.base import Array, Layout, Theta
@@ -110,6 +110,11 @@ class _ModelScope:
 
     def layout(self, parameter: str) -> Layout:
         return self.compiled.group.layout[parameter]
+
+    def bounds(self, parameter: str) -> tuple[float, float]:
+        domain = _parameter(self.compiled, parameter).domain
+        assert isinstance(domain, Positive)
+        return domain.bounds
 
     def own(self, parameter: str, value: Any) -> Any:
         return owned(self.compiled.layout[parameter], value)

@@ -48,6 +48,10 @@ class Scope(Protocol):
         """How the parameter hangs together over the components, in data units."""
         ...
 
+    def bounds(self, parameter: str) -> tuple[float, float]:
+        """What the values of a positive parameter lie between."""
+        ...
+
     def own(self, parameter: str, value: Any) -> Any:
         """What of `value` (J, ...) is estimated: rows of components, or entries where the parameter is fixed in part."""
         ...
@@ -80,7 +84,12 @@ def _beta(prior: Beta, term: PriorTerm, scope: Scope) -> None:
 @declare.register
 def _gamma(prior: GammaPrior, term: PriorTerm, scope: Scope) -> None:
     (name,) = term.parameters
-    scope.variable(name, pm.Gamma, *(scope.own(name, term.numbers[key]) for key in ("shape", "rate")))
+    numbers = [scope.own(name, term.numbers[key]) for key in ("shape", "rate")]
+    low, high = scope.bounds(name)
+    if (low, high) == (0.0, np.inf):
+        scope.variable(name, pm.Gamma, *numbers)
+    else:
+        scope.variable(name, pm.Truncated, pm.Gamma.dist(*numbers), lower=low, upper=high)
 
 
 @declare.register

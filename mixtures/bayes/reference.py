@@ -12,7 +12,7 @@ import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
 
 from ..data import Rows
-from ..domains import Covariance
+from ..domains import Covariance, Positive
 from ..em.program import CompiledGroup, Params, Program
 from ..families.base import Array, Layout, Theta
 from ..spec import Mixture
@@ -134,6 +134,11 @@ class _TermScope:
 
     def layout(self, parameter: str) -> Layout:
         return self.compiled.group.layout[parameter]
+
+    def bounds(self, parameter: str) -> tuple[float, float]:
+        domain = next(q.domain for q in self.compiled.family.parameters if q.name == parameter)
+        assert isinstance(domain, Positive)
+        return domain.bounds
 
     def own(self, parameter: str, value: Any) -> Any:
         return owned(self.compiled.layout[parameter], value)

@@ -11,7 +11,7 @@ class Status(Enum):
     """How a fit ended."""
 
     CONVERGED = "Converged: the estimate is within 1e-6 standard errors of a local maximum."
-    BOUNDARY = "Converged at a boundary: some probabilities are 0 or 1, or a weight is 0; the rest is within 1e-6 standard errors of a maximum."
+    BOUNDARY = "Converged at a boundary: some parameters lie on an edge of their range (a probability of 0 or 1, a weight of 0); the rest is within 1e-6 standard errors of a maximum."
     PASS_LIMIT = "Stopped at the pass limit before the estimate was stationary. Pass a method with more passes, e.g. method=mx.SQUAREM(max_passes=50000)."
     FLAT = "Stopped on a ridge: the likelihood does not determine all parameters (singular information). Use fewer components or an informative prior."
     EMPTIED = "A component was emptied: the data support fewer components. Fit again with a smaller n_components."

@@ -10,6 +10,7 @@ from .gamma import Gamma
 from .gaussian import Gaussian
 from .labels import Labels
 from .poisson import Poisson
+from .student import StudentT
 from .uniform import Uniform
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Labels",
     "Poisson",
     "Product",
+    "StudentT",
     "Uniform",
 ]

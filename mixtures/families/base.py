@@ -427,6 +427,14 @@ class Family:
         """The statistics, after `e_step` on the same rows at the same theta."""
         return self.statistics(x, R, theta)
 
+    def expected_statistics(self, x: Array, R: Array, theta: Theta, given: Theta) -> dict[str, Array]:
+        """The statistics at theta of what the M-step after an E-step at `given` maximises.
+
+        They are those of the rows themselves, unless rows have more that is not observed than their component: then its expectation
+        is taken at `given`.
+        """
+        return self.statistics(x, R, theta)
+
     def kernel(self, rows: RowSource, count: int) -> Kernel | None:
         """Compiled densities and statistics of `count` components on these rows, for large passes; None if there are none."""
         return None
@@ -476,9 +484,21 @@ class Family:
         """Whether cells may be missing."""
         return self.separable or self.reads_missing or self.completes_missing
 
+    def derived(self, theta: Theta) -> list[tuple[Parameter, Array]]:
+        """Functions of the parameters that a summary shows under them: what each is, and its values (J, ...)."""
+        return []
+
     def moments(self, theta: Theta) -> tuple[Array, Array] | None:
         """Means (J, d) and covariances (J, d, d) of the columns, which pictures show; None if not known."""
         return None
+
+    def contours(self, theta: Theta, content: float) -> tuple[Array, Array] | None:
+        """Centres (J, d) and matrices (J, d, d) of the ellipses (x - centre)' matrix^-1 (x - centre) = 1 that hold such a share of two columns.
+
+        A normal's, of the moments, unless a family says otherwise; None where it has no moments.
+        """
+        moments = self.moments(theta)
+        return moments and (moments[0], -2.0 * np.log(1.0 - content) * moments[1])
 
 
 def _with_inner(slot: Slot, inner: Fixed | Prior) -> Slot:

@@ -35,11 +35,14 @@ class Formula:
 
 @dataclass(frozen=True)
 class Formulas:
-    """Of one block: its density, the equation of the M-step for each parameter that is estimated, and the symbols used."""
+    """Of one block: its density, the equation of the M-step for each parameter that is estimated, the symbols used, and what the
+    E-step takes expectations of beside the components.
+    """
 
     density: Formula
     m_step: Mapping[str, Formula] = field(default_factory=dict)
     symbols: Mapping[str, Symbol] = field(default_factory=dict)
+    e_step: tuple[Formula, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Notation:
             self.names[name],
             letter or rf"\mathrm{{{self.names[name]}}}".replace("_", r"\_"),
             self.column if entries is None else entries,
-            slot if isinstance(slot, Prior) else self.block.prior,
+            next((prior for _, prior, names in self.block.prior_terms() if name in names), None),
             isinstance(slot, Fixed) and slot.is_whole,
             self.sharers[name] if isinstance(self.block.slots[name], Shared) else (self.block,),
         )

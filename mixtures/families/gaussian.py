@@ -19,7 +19,7 @@ from .missing import observed_cells, rows_by_pattern
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
 
-__all__ = ["Gaussian"]
+__all__ = ["Gaussian", "canonical"]
 
 SMALLEST = 1e-140
 """Smaller standard deviations underflow when they are squared and multiplied."""
@@ -95,11 +95,7 @@ class Gaussian(Family):
         prior: Prior | None = None,
         name: str | None = None,
     ) -> None:
-        structure, covariance = _canonical(structure, covariance)
-        if len(columns) == 1 and (not isinstance(columns[0], list | tuple) or len(columns[0]) == 1):
-            if structure in _COUPLED and structure[0] == "E" and covariance is None:
-                covariance = Shared()
-            structure = "full"  # one column: only the volume is left
+        structure, covariance = canonical("Gaussian", columns, structure, covariance)
         super().__init__(*columns, mean=mean, covariance=covariance, structure=structure, prior=prior, name=name)
 
     @property
@@ -234,14 +230,16 @@ class Gaussian(Family):
     def maximise(
         self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
     ) -> Theta:
+        """The M-step. Where rows weigh otherwise in the sums than they count in the divisor, S has their "weight" (J,)."""
         mass, factor = S["mass"], _factors(theta["covariance"]).lower
-        some = np.where(mass > 0, mass, 1.0)
+        weight = S.get("weight", mass)
+        some = np.where(weight > 0, weight, 1.0)
         away = S["first"] / some[:, None]
         center = theta["mean"] + np.einsum("jab,jb->ja", factor, away)
-        inner = S["second"] - mass[:, None, None] * away[:, :, None] * away[:, None, :]
+        inner = S["second"] - weight[:, None, None] * away[:, :, None] * away[:, None, :]
         scatter = _in_columns_units(factor, inner)
         numbers = None if prior is None else prior.get(JOINT)
-        mean, scatter = _maximise_mean(mass, center, scatter, theta["mean"], layout["mean"], numbers)
+        mean, scatter = _maximise_mean(weight, center, scatter, theta["mean"], layout["mean"], numbers)
         covariance = self._maximise_covariance(mass, scatter, theta["covariance"], layout, numbers)
         if layout["mean"].is_partial and not self._along_columns:
             about_center = _in_columns_units(factor, inner)
@@ -249,8 +247,9 @@ class Gaussian(Family):
                 own = None if numbers is None else {name: value[j] for name, value in numbers.items()}
                 sigma = None if layout["covariance"].free[j].any() else covariance[j]
                 if mass[j] > 0 or own is not None:
+                    masses = float(mass[j]), float(weight[j])
                     mean[j], covariance[j] = _mean_known_in_part(
-                        float(mass[j]), center[j], about_center[j], mean[j], ~layout["mean"].free[j], sigma, own
+                        masses, center[j], about_center[j], mean[j], ~layout["mean"].free[j], sigma, own
                     )
         return {"mean": mean, "covariance": covariance}
 
@@ -370,20 +369,22 @@ class Gaussian(Family):
         return theta["mean"], theta["covariance"]
 
 
-def _canonical(structure: str, covariance: Any) -> tuple[str, Any]:
-    """One stored form per model: codes become words, the letter E becomes `Shared()`."""
-    if structure in _STRUCTURES:
-        return structure, covariance
-    code = str(structure).upper()
-    if code in _COUPLED:
-        return code, covariance
-    if code not in _CODES:
-        legal = [*_STRUCTURES, *_CODES, *_COUPLED]
-        raise SpecError(
-            f"Gaussian(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are "
-            f"{', '.join(legal)}."
-        )
-    word, tied = _CODES[code]
+def canonical(family: str, columns: tuple[Any, ...], structure: str, covariance: Any) -> tuple[str, Any]:
+    """One stored form per model, structure and slot: codes become words, the letter E becomes `Shared()`; one column has a volume alone."""
+    word, tied = structure, False
+    if structure not in _STRUCTURES:
+        word = str(structure).upper()
+        if word in _CODES:
+            word, tied = _CODES[word]
+        elif word not in _COUPLED:
+            legal = [*_STRUCTURES, *_CODES, *_COUPLED]
+            raise SpecError(
+                f"{family}(structure={structure!r}): unknown structure.{nearest(str(structure), legal)} Legal are "
+                f"{', '.join(legal)}."
+            )
+    if len(columns) == 1 and (not isinstance(columns[0], list | tuple) or len(columns[0]) == 1):
+        tied = tied or (word in _COUPLED and word[0] == "E")
+        word = "full"
     if tied and (covariance is None or isinstance(covariance, Free)):
         covariance = Shared()
     return word, covariance
@@ -477,7 +478,7 @@ def _in_columns_units(factor: Array, inner: Array) -> Array:
 
 
 def _mean_known_in_part(
-    mass: float,
+    masses: tuple[float, float],
     center: Array,
     scatter: Array,
     mean: Array,
@@ -488,16 +489,18 @@ def _mean_known_in_part(
     """Mean (d,) and covariance (d, d) of a component whose mean is `known` in some columns; sigma where that is known too.
 
     The density of the known columns times that of the others given them, which is a regression: its slopes come from the
-    scatter about the center of rows and prior, the covariance of the known columns from the scatter about their mean.
+    scatter about the center of rows and prior, the covariance of the known columns from the scatter about their mean. masses are
+    the rows in the divisor, and their weight in the sums.
     """
+    mass, weight = masses
     d, a, b = len(center), np.flatnonzero(known), np.flatnonzero(~known)
     kappa = 0.0 if numbers is None else float(numbers["kappa"])
     prior_mean = center if numbers is None else numbers["mean"]
     matrix = np.zeros((d, d)) if numbers is None else numbers["scale_matrix"]
     divisor = mass + (0.0 if numbers is None else float(numbers["nu"]) + d + 1.0)
-    pooled = (mass * center + kappa * prior_mean) / (mass + kappa)
+    pooled = (weight * center + kappa * prior_mean) / (weight + kappa)
     away = center - prior_mean
-    about = matrix + scatter + mass * kappa / (mass + kappa) * np.outer(away, away)
+    about = matrix + scatter + weight * kappa / (weight + kappa) * np.outer(away, away)
     gap = center[a] - mean[a]
     found = mean.copy()
     try:
@@ -508,7 +511,7 @@ def _mean_known_in_part(
     if sigma is not None:
         return found, sigma
     covariance = np.empty((d, d))
-    covariance[np.ix_(a, a)] = (matrix[np.ix_(a, a)] + scatter[np.ix_(a, a)] + mass * np.outer(gap, gap)) / divisor
+    covariance[np.ix_(a, a)] = (matrix[np.ix_(a, a)] + scatter[np.ix_(a, a)] + weight * np.outer(gap, gap)) / divisor
     covariance[np.ix_(b, a)] = slopes @ covariance[np.ix_(a, a)]
     covariance[np.ix_(a, b)] = covariance[np.ix_(b, a)].T
     rest = (about[np.ix_(b, b)] - slopes @ about[np.ix_(a, b)]) / (divisor + (0.0 if numbers is None else 1.0))

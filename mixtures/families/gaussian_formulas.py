@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..priors import Prior
 from ..slots import Fixed, inner_slot
+from .base import Family
 from .formulas import Formula, Formulas, Notation, Symbol, formulas, maximiser, ratio
 from .gaussian import Gaussian
 
-__all__: list[str] = []
+__all__ = ["scatter_over_divisor"]
 
 
 @formulas.register
@@ -22,7 +23,7 @@ def _formulas(block: Gaussian, notation: Notation) -> Formulas:
         m_step["mean"] = update if closed else maximiser(mean)
     if not covariance.is_fixed:
         closed = block.structure in _DIVISORS and not mean.is_shared and not _own_prior(block, "covariance")
-        m_step["covariance"] = _covariance(block, mean, covariance) if closed else maximiser(covariance)
+        m_step["covariance"] = scatter_over_divisor(block, mean, covariance) if closed else maximiser(covariance)
     return Formulas(density, m_step, {"mean": mean, "covariance": covariance})
 
 
@@ -35,16 +36,23 @@ def _own_prior(block: Gaussian, parameter: str) -> bool:
     return isinstance(inner_slot(block.slots[parameter]), Prior)
 
 
-def _covariance(block: Gaussian, mean: Symbol, covariance: Symbol) -> Formula:
-    """Posterior scatter over its divisor, by structure; tied covariances add over the components l that share them."""
+def scatter_over_divisor(
+    block: Family, mean: Symbol, covariance: Symbol, weight: Formula | None = None
+) -> Formula:
+    """Posterior scatter over its divisor, by the block's structure; tied covariances add over the components l that share them.
+
+    Rows count in the scatter with their `weight`, if there is one.
+    """
+    structure = block.option_values()["structure"]
     d, k, total = len(block.columns), covariance.k, covariance.total
     at = mean.at(k)
-    words = f"{total.words} (x_i - {at.words})(x_i - {at.words})'"
-    latex = rf"{total.latex} (x_i - {at.latex})(x_i - {at.latex})^\top"
-    times, kept, kept_latex = _DIVISORS[block.structure] if d > 1 else _DIVISORS["full"]
+    counted = total if weight is None else total.of(weight)
+    words = f"{counted.words} (x_i - {at.words})(x_i - {at.words})'"
+    latex = rf"{counted.latex} (x_i - {at.latex})(x_i - {at.latex})^\top"
+    times, kept, kept_latex = _DIVISORS[structure] if d > 1 else _DIVISORS["full"]
     below, below_latex = times.format(d=d) + total.words, times.format(d=d) + total.latex
     if covariance.prior is not None:
-        means = sum(not isinstance(inner_slot(one.slots["mean"]), Fixed) for one in covariance.sharers)
+        means = sum(not isinstance(inner_slot(one.slots[block.parameters[0].name]), Fixed) for one in covariance.sharers)
         if means:
             pulled, pulled_latex = f"({at.words} - m)", f"({at.latex} - m)"
             some = means < len(covariance.sharers)
@@ -52,10 +60,10 @@ def _covariance(block: Gaussian, mean: Symbol, covariance: Symbol) -> Formula:
             over_latex = rf"\sum_{{l: {at.latex} \, \mathrm{{free}}}} " if some else r"\sum_l " if over else ""
             words += f" + {over}kappa {pulled}{pulled}'"
             latex += rf" + {over_latex}\kappa {pulled_latex}{pulled_latex}^\top"
-        spherical = block.structure == "spherical" and d > 1
+        spherical = structure == "spherical" and d > 1
         words += f" + Lambda / {d}" if spherical else " + Lambda"
         latex += rf" + \Lambda / {d}" if spherical else r" + \Lambda"
-        extra = (d if spherical else 1) * means + (d + 1 if block.structure == "full" else 2)
+        extra = (d if spherical else 1) * means + (d + 1 if structure == "full" else 2)
         below, below_latex = f"{below} + nu + {extra}", rf"{below_latex} + \nu + {extra}"
     return Formula(
         f"{covariance.at().words} = ({kept.format(S=words)}) / ({below})",

@@ -22,7 +22,7 @@ __all__ = ["Panel", "panels"]
 MOST = 3
 """Panels per block: the pairs or columns in which the components lie farthest apart."""
 CONTENT = 0.9
-"""Share of a Gaussian component that its ellipse holds."""
+"""Share of a component that its ellipse holds."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ def panels(scenes: Sequence[GroupScene], n_components: int) -> list[Panel]:
         moments = scene.family.moments(scene.theta)
         if scene.family.identifiability_cells() is not None and moments is not None:
             found.append(Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1])))
-        elif scene.x.shape[1] > 1 and moments is not None:
-            found += [Panel(partial(_ellipses, scene, pair)) for pair in _pairs(scene, *moments)]
+            continue
+        contours = scene.family.contours(scene.theta, CONTENT)
+        if scene.x.shape[1] > 1 and contours is not None:
+            found += [Panel(partial(_ellipses, scene, pair)) for pair in _pairs(scene, *contours)]
         else:
             for column in [c for c in scene.group.columns if _tells_density(scene, c)][:MOST]:
                 if column not in drawn:
@@ -62,7 +64,7 @@ def _tells_density(scene: GroupScene, column: int) -> bool:
 
 
 def _pairs(scene: GroupScene, mean: Array, covariance: Array) -> list[tuple[int, int]]:
-    """Pairs of columns, those with the largest between-component part of the variance first."""
+    """Pairs of columns, those with the largest between-component part of the spread first."""
     share = scene.weights / scene.weights.sum()
     between = share @ (mean - share @ mean) ** 2
     apart = between / np.einsum("j,jaa->a", share, covariance)
@@ -88,7 +90,7 @@ def _ellipses(scene: GroupScene, pair: tuple[int, int], axes: Axes) -> None:
             axes.add_collection(
                 LineCollection([curve], colors=color(k), alpha=0.2, linewidths=0.6, zorder=2), autolim=False
             )
-    mean = scene.family.moments(scene.theta)[0]  # type: ignore[index]
+    mean = scene.family.contours(scene.theta, CONTENT)[0]  # type: ignore[index]
     for k, curve, place in zip(scene.group.components, _curves(scene, scene.theta, pair), mean, strict=True):
         axes.plot(curve[:, 0], curve[:, 1], linewidth=2.0, zorder=3, label=f"component {k}", **stroke(k))
         _number(axes, place[i], place[j], k)
@@ -110,13 +112,13 @@ def _number(axes: Axes, x: float, y: float, component: int) -> None:
 
 def _curves(scene: GroupScene, theta: Theta, pair: tuple[int, int]) -> list[Array]:
     """One ellipse (points, 2) per component."""
-    mean, covariance = scene.family.moments(theta)  # type: ignore[misc]
+    center, matrix = scene.family.contours(theta, CONTENT)  # type: ignore[misc]
     angle = np.linspace(0.0, 2.0 * np.pi, 121)
-    circle = np.sqrt(-2.0 * np.log(1.0 - CONTENT)) * np.column_stack([np.cos(angle), np.sin(angle)])
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
     chosen = list(pair)
     return [
         m[chosen] + circle @ np.linalg.cholesky(c[np.ix_(chosen, chosen)]).T
-        for m, c in zip(mean, covariance, strict=True)
+        for m, c in zip(center, matrix, strict=True)
     ]
 
 

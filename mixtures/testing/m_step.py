@@ -14,13 +14,13 @@ from .case import ESTIMATES, Case, close, each_close, law
 
 @law
 def m_step_is_stationary(case: Case) -> None:
-    """After `maximise` the score of its objective is zero in every direction that is free."""
+    """After `maximise` the score of its objective is zero in every direction that is free; what is not observed stays as expected before."""
     for estimate in ESTIMATES:
         program = case.program(estimate)
         p = case.start(program)
         best = program.m_step(program.evaluate(p), p)
         R = program.responsibilities(p) * program.v[:, None]
-        S = case.block.statistics(program.groups[0].x, R, best.thetas[0])
+        S = case.block.expected_statistics(program.groups[0].x, R, best.thetas[0], p.thetas[0])
         slope = Coordinates(program, best).gradient(Evaluation(np.nan, np.nan, R.sum(axis=0), (S,)), best)
         close(slope / program.total, np.zeros_like(slope), f"the score per row after the {estimate} M-step", 1e-8)
 

@@ -64,6 +64,10 @@ def scipy_poisson(x, theta, j):
     return stats.poisson(theta["rate"][j]).logpmf(x).sum(axis=1)
 
 
+def scipy_student(x, theta, j):
+    return stats.multivariate_t(theta["location"][j], theta["scale"][j], theta["df"][j]).logpdf(x)
+
+
 def scipy_uniform(x, theta, j):
     return stats.uniform(theta["low"][j], theta["high"][j] - theta["low"][j]).logpdf(x).sum(axis=1)
 
@@ -93,6 +97,7 @@ SCIPY = {
     "Gamma": scipy_gamma,
     "Gaussian": scipy_gaussian,
     "Poisson": scipy_poisson,
+    "StudentT": scipy_student,
     "Uniform": scipy_uniform,
 }
 
