@@ -154,6 +154,12 @@ CASES = {
         LSAT,
         "count",
     ),
+    "t": Bound(mx.Mixture(mx.StudentT("x", "y"), n_components=2), SMALL),
+    "t tied": Bound(mx.Mixture(mx.StudentT("x", "y", structure="EEI", df=mx.Shared()), n_components=2), SMALL),
+    "t of one column, degrees known and free": Bound(
+        mx.Mixture([mx.StudentT("x", df=4.0), mx.StudentT("x", df=mx.GammaPrior(3, 0.2))]), SMALL
+    ),
+    "t with missing cells": Bound(mx.Mixture(mx.StudentT("x", "y", df=mx.Shared(5.0)), n_components=2), HOLES),
     "missing cells": Bound(mx.Mixture(mx.Gaussian("x", "y"), n_components=2), HOLES),
     "labels": Bound(mx.Mixture(mx.Gaussian("x", "y") * mx.Labels("known"), n_components=2), HOLES),
     "one column": Bound(mx.Mixture(mx.Gaussian("x"), n_components=2, weights=mx.Dirichlet([2.0, 3.0])), SMALL),

@@ -22,20 +22,19 @@ def blocks(draw, i, rng, n, group):
     """A block named after its place, with its columns of data."""
     kind = draw(
         st.sampled_from(
-            ["Gaussian", "Gaussian", "Bernoulli", "Poisson", "Binomial", "Exponential", "Gamma", "Categorical"]
+            ["Gaussian", "Gaussian", "StudentT", "Bernoulli", "Poisson", "Binomial", "Exponential", "Gamma", "Categorical"]
         )
     )
     d = draw(st.integers(1, 2))
     names = [f"c{i}{j}" for j in range(d)]
     shift = group[:, None] + rng.random(d)
-    if kind == "Gaussian":
+    if kind in ("Gaussian", "StudentT"):
         unit = draw(st.sampled_from([1.0, 1e-3, 1e5]))
-        x = unit * (3.0 * shift + rng.normal(size=(n, d)) + draw(st.sampled_from([0.0, 1e4])))
-        return (
-            mx.Gaussian(*names, structure=draw(st.sampled_from(STRUCTURES) | st.sampled_from(COUPLED)), name=f"b{i}"),
-            names,
-            x,
-        )
+    if isinstance(block, mx.Gaussian) and block.structure in COUPLED:
+        return block
+        noise = rng.normal(size=(n, d)) if kind == "Gaussian" else rng.standard_t(4, size=(n, d))
+        x = unit * (3.0 * shift + noise + draw(st.sampled_from([0.0, 1e4])))
+        return getattr(mx, kind)(*names, structure=draw(st.sampled_from(STRUCTURES)), name=f"b{i}"), names, x
     if kind == "Bernoulli":
         return (
             mx.Bernoulli(*names, probability=mx.Beta(2, 3), name=f"b{i}"),
@@ -74,6 +73,8 @@ def known(block, x, rng):
         return block.replace(
             covariance=np.diag(x.var(axis=0)) if block.structure != "spherical" else float(x.var(axis=0).mean())
         )
+    if isinstance(block, mx.StudentT):
+        return block.replace(df=3.5) if rng.random() < 0.5 else block.replace(location=x.mean(axis=0))
     value = {"Bernoulli": 0.4, "Binomial": 0.3, "Poisson": 2.5, "Exponential": 0.7, "Gamma": 2.5}.get(
         type(block).__name__
     )
@@ -83,8 +84,8 @@ def known(block, x, rng):
 def shared(block, group):
     if isinstance(block, mx.Gaussian) and block.structure in COUPLED:
         return block
-    name = "covariance" if isinstance(block, mx.Gaussian) else block.parameters[0].name
-    return block.replace(**{name: mx.Shared(block.slots[name] if not isinstance(block, mx.Gaussian) else None, group)})
+    name = {"Gaussian": "covariance", "StudentT": "df"}.get(type(block).__name__, block.parameters[0].name)
+    return block.replace(**{name: mx.Shared(block.slots[name] if name == block.parameters[0].name else None, group)})
 
 
 @st.composite
