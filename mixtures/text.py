@@ -71,7 +71,8 @@ def parameter_rows(fit: EMFit) -> list[list[str]]:
 def _rows_of(fit: EMFit, group: Group, parameter: Parameter, public: str, value: Array) -> list[list[str]]:
     rows = []
     for entry in parameter.domain.entries(parameter.shape(len(group.columns))):
-        cells = dict(zip(group.components, value[(slice(None), *entry)], strict=True))
+        index: Any = (slice(None), *entry)
+        cells = dict(zip(group.components, value[index], strict=True))
         label = _label(public, parameter.place(group.family.columns, entry))
         rows.append([label, *[number(cells[k]) if k in cells else "" for k in range(fit.resolved.n_components)]])
     return rows

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mixtures.domains import (
     Covariance,
+    Interval,
     Known,
     Parameter,
     Positive,
@@ -19,7 +20,7 @@ from mixtures.domains import (
 )
 from mixtures.errors import SpecError
 
-VECTORS = [Real(), Positive(), UnitInterval()]
+VECTORS = [Real(), Positive(), Interval(low=1.0, high=200.0), UnitInterval()]
 COVARIANCES = [Covariance(structure) for structure in ("full", "diagonal", "spherical")]
 SHAPES = {Simplex(): (4,), Shares(): (2, 4)} | dict.fromkeys(VECTORS, (3,)) | dict.fromkeys(COVARIANCES, (3, 3))
 DOMAINS = list(SHAPES)
@@ -96,6 +97,7 @@ def test_there_is_one_shown_entry_per_free_coordinate(domain):
         (Real(), [1.0, np.inf], "must be finite"),
         (Positive(), [1.0, 0.0], "greater than 0"),
         (Positive(), [1.0, np.inf], "finite"),
+        (Interval(low=1.0, high=200.0), [1.0, 201.0], r"\[1, 200\]"),
         (UnitInterval(), [0.5, 1.2], r"must lie in \[0, 1\]"),
         (UnitInterval(), [-0.1], r"must lie in \[0, 1\]"),
         (Simplex(), [0.5, 0.6], "must sum to 1"),
@@ -115,7 +117,9 @@ def test_illegal_values_are_refused_with_the_reason(domain, value, words):
         check_fixed(parameter, np.array(value), "slot")
 
 
-@pytest.mark.parametrize("domain", [Real(), Positive(), UnitInterval(), Covariance()], ids=repr)
+@pytest.mark.parametrize(
+    "domain", [Real(), Positive(), Interval(low=1.0, high=200.0), UnitInterval(), Covariance()], ids=repr
+)
 def test_entries_to_be_estimated_are_no_problem(domain):
     value = domain.neutral((2, 2) if isinstance(domain, Covariance) else (2,))
     value[..., 0] = np.nan
@@ -173,3 +177,18 @@ def test_only_values_near_an_edge_are_moved_onto_it():
 
 def test_an_index_reads_as_column_names():
     assert labels(["eruptions", "waiting"], (1, 0)) == "waiting, eruptions"
+
+
+def test_both_ends_of_an_interval_are_legal_and_measured_by_reciprocals():
+    domain = Interval(low=1.0, high=200.0, at_high="far")
+    value = np.array([[1.0, 200.0, 1.04, 20.0, 10.0]])
+    assert domain.at_boundary(value).tolist() == [[True, True, False, False, False]]
+    assert domain.nearest_edge(value, 0.05).tolist() == [[1.0, 200.0, 1.0, 200.0, 10.0]]
+    inside = domain.nudge_inside(value, 2.0**-53)[0]
+    assert 1.0 < inside[0] < 1.0 + 1e-12
+    assert 200.0 - 1e-10 < inside[1] < 200.0
+    assert domain.pullback(value, np.full((1, 5), np.inf))[0, :2].tolist() == [0.0, 0.0]
+    assert domain.edge_words(200.0) == "far"
+    assert domain.problem(value) is None
+    link = domain.link(())
+    np.testing.assert_allclose(link.inverse(link.forward(value[:, 2:])), value[:, 2:])

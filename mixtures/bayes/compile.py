@@ -169,7 +169,8 @@ def spread_out(layout: Layout, own: Any) -> Any:
     if layout.is_partial:
         value = pt.set_subtensor(pt.as_tensor(layout.fixed)[np.nonzero(layout.estimated)], own)
         return pt.specify_shape(value[layout.groups], layout.free.shape)
-    if len(rows) == 1 and len(set(layout.groups.tolist())) == 1 and layout.free.ndim > 1:  # PyTensor loses it for vectors
+    everyone = len(rows) == 1 and len(set(layout.groups.tolist())) == 1
+    if everyone and layout.free.ndim > 1:  # PyTensor loses the shape of vectors
         return pt.broadcast_to(own, layout.free.shape)
     owners = layout.groups[rows]
     index = np.array([np.argmax(owners == group) for group in layout.groups])

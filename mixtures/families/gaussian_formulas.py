@@ -36,9 +36,7 @@ def _own_prior(block: Gaussian, parameter: str) -> bool:
     return isinstance(inner_slot(block.slots[parameter]), Prior)
 
 
-def scatter_over_divisor(
-    block: Family, mean: Symbol, covariance: Symbol, weight: Formula | None = None
-) -> Formula:
+def scatter_over_divisor(block: Family, mean: Symbol, covariance: Symbol, weight: Formula | None = None) -> Formula:
     """Posterior scatter over its divisor, by the block's structure; tied covariances add over the components l that share them.
 
     Rows count in the scatter with their `weight`, if there is one.
@@ -52,7 +50,9 @@ def scatter_over_divisor(
     times, kept, kept_latex = _DIVISORS[structure] if d > 1 else _DIVISORS["full"]
     below, below_latex = times.format(d=d) + total.words, times.format(d=d) + total.latex
     if covariance.prior is not None:
-        means = sum(not isinstance(inner_slot(one.slots[block.parameters[0].name]), Fixed) for one in covariance.sharers)
+        means = sum(
+            not isinstance(inner_slot(one.slots[block.parameters[0].name]), Fixed) for one in covariance.sharers
+        )
         if means:
             pulled, pulled_latex = f"({at.words} - m)", f"({at.latex} - m)"
             some = means < len(covariance.sharers)

@@ -115,7 +115,9 @@ class StudentT(Family):
 
     def _check_slots(self) -> None:
         super()._check_slots()
-        if self.prior is not None and all(isinstance(inner_slot(self.slots[key]), Fixed) for key in ("location", "scale")):
+        if self.prior is not None and all(
+            isinstance(inner_slot(self.slots[key]), Fixed) for key in ("location", "scale")
+        ):
             raise SpecError(
                 f"{self!r}: a prior on fixed location and scale has nothing to act on. Leave one free or drop prior=."
             )
@@ -150,7 +152,9 @@ class StudentT(Family):
     def resolve(self, x: Array, v: Array, partition: Array) -> Family:
         location, scale, df = (self.slots[key] for key in ("location", "scale", "df"))
         changes: dict[str, Any] = {
-            "prior": self._normal.replace(mean=location, covariance=scale, prior=self.prior).resolve(x, v, partition).prior
+            "prior": self._normal.replace(mean=location, covariance=scale, prior=self.prior)
+            .resolve(x, v, partition)
+            .prior
         }
         inner = inner_slot(df)
         if not isinstance(inner, Fixed):
@@ -347,14 +351,12 @@ def _formulas(block: StudentT, notation: Notation) -> Formulas:
     location, scale = notation.symbol("location", r"\mu", ""), notation.symbol("scale", r"\Sigma", "")
     df = notation.symbol("df", r"\nu", "")
     m, s, nu, d = location.at(), scale.at(), df.at(), len(block.columns)
-    density = Formula(
-        f"x_i ~ t({m.words}, {s.words}, {nu.words})", rf"x_i \sim t_{{{nu.latex}}}({m.latex}, {s.latex})"
-    )
+    density = Formula(f"x_i ~ t({m.words}, {s.words}, {nu.words})", rf"x_i \sim t_{{{nu.latex}}}({m.latex}, {s.latex})")
     squared = Formula(
         f"(x_i - {m.words})' {s.words}^-1 (x_i - {m.words})",
         rf"(x_i - {m.latex})^\top {s.latex}^{{-1}} (x_i - {m.latex})",
     )
-    e_step = (
+    e_step: tuple[Formula, ...] = (
         Formula(
             f"u_ik = ({nu.words} + {d}) / ({nu.words} + {squared.words})",
             rf"u_{{ik}} = \frac{{{nu.latex} + {d}}}{{{nu.latex} + {squared.latex}}}",
@@ -371,7 +373,7 @@ def _formulas(block: StudentT, notation: Notation) -> Formulas:
             maximiser(scale) if location.is_shared else scatter_over_divisor(block, location, scale, _weight(scale.k))
         )
     if not df.is_fixed:
-        half = Formula(f"({nu.words} + {d}) / 2", rf"\tfrac{{{nu.latex} + {d}}}{{2}}")
+        half = Formula(f"({nu.words} + {d}) / 2", rf"\frac{{{nu.latex} + {d}}}{{2}}")
         e_step += (
             Formula(
                 f"e_ik = log u_ik + digamma({half.words}) - log({half.words})",
@@ -385,7 +387,7 @@ def _formulas(block: StudentT, notation: Notation) -> Formulas:
 def _df_formula(df: Symbol) -> Formula:
     k, nu = df.k, df.at()
     words = f"{df.total.words} (log({nu.words} / 2) - digamma({nu.words} / 2) + 1 + e_i{k} - u_i{k})"
-    latex = rf"{df.total.latex} (\log \tfrac{{{nu.latex}}}{{2}} - \psi(\tfrac{{{nu.latex}}}{{2}}) + 1 + e_{{i{k}}} - u_{{i{k}}})"
+    latex = rf"{df.total.latex} (\log \frac{{{nu.latex}}}{{2}} - \psi(\frac{{{nu.latex}}}{{2}}) + 1 + e_{{i{k}}} - u_{{i{k}}})"
     if df.prior is not None:
         words = f"{words} + 2 (a - 1) / {nu.words} - 2 b"
         latex = rf"{latex} + \frac{{2 (a - 1)}}{{{nu.latex}}} - 2 b"

@@ -22,7 +22,17 @@ def blocks(draw, i, rng, n, group):
     """A block named after its place, with its columns of data."""
     kind = draw(
         st.sampled_from(
-            ["Gaussian", "Gaussian", "StudentT", "Bernoulli", "Poisson", "Binomial", "Exponential", "Gamma", "Categorical"]
+            [
+                "Gaussian",
+                "Gaussian",
+                "StudentT",
+                "Bernoulli",
+                "Poisson",
+                "Binomial",
+                "Exponential",
+                "Gamma",
+                "Categorical",
+            ]
         )
     )
     d = draw(st.integers(1, 2))
