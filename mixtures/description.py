@@ -78,6 +78,7 @@ def describe(spec: Mixture, format: str = "text") -> str:
     <BLANKLINE>
     E-step
       r_ik = f_k(x_i) / sum_l f_l(x_i)
+      Where cells are missing, f_k is the density of the observed ones; sums leave them out.
     <BLANKLINE>
     M-step
       rate_k = (sum_i r_ik + a - 1) / (sum_i r_ik x_i + b)
@@ -97,7 +98,7 @@ def describe(spec: Mixture, format: str = "text") -> str:
                 *_about_priors(spec, parts),
             ],
         ),
-        ("E-step", [_e_step(spec), *_expectations(spec, parts)]),
+        ("E-step", [_e_step(spec), *_expectations(spec, parts), *_missing_cells(spec)]),
         ("M-step", _m_step(spec, parts)),
     ]
     title = (
@@ -232,10 +233,25 @@ def _expectations(spec: Mixture, parts: Sequence[_Part]) -> list[Line]:
     return _by_part(spec, parts, lambda part: part.found.e_step)
 
 
+_MISSING = {
+    (True,): "sums leave them out",
+    (False,): "sums take their expectations given those",
+    (False, True): "sums leave out those of independent columns and take expectations of the others",
+}
+"""What becomes of missing cells in the M-step, by whether blocks have independent columns."""
+
+
+def _missing_cells(spec: Mixture) -> Iterator[Line]:
+    families = [group.family for group in spec.groups if group.family.may_miss and not group.family.evidence]
+    kinds = tuple(sorted({family.separable for family in families}))
+    if kinds:
+        yield f"Where cells are missing, f_k is the density of the observed ones; {_MISSING[kinds]}."
+
+
 def _by_part(spec: Mixture, parts: Sequence[_Part], said: Callable[[_Part], Iterable[Formula]]) -> list[Line]:
     """Formulas of every part, headed by its components and columns unless all parts are of all components."""
     lines: list[Line] = []
-    headed = any(part.components != tuple(range(spec.n_components)) for part in parts)
+    headed = any(part.components != tuple(range(spec.n_components)) for part in parts if any(said(part)))
     for part in parts:
         if headed and any(said(part)):
             lines.append(f"{_place(part)}:")

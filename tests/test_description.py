@@ -34,6 +34,7 @@ Priors
 
 E-step
   r_ik = w_k f_k(x_i) / sum_l w_l f_l(x_i)
+  Where cells are missing, f_k is the density of the observed ones; sums take their expectations given those.
 
 M-step
   w_k = (sum_i r_ik + alpha_k - 1) / (n + sum_l alpha_l - 3)
@@ -60,6 +61,7 @@ spec.resolve(data).describe().
 
 E-step
   r_ik = w_k f_k(x_i) / sum_l w_l f_l(x_i)
+  Where cells are missing, f_k is the density of the observed ones; sums take their expectations given those.
 
 M-step
   component 1, column 'z':
@@ -90,6 +92,7 @@ spec.resolve(data).describe().
 
 E-step
   r_ik = f_k(x_i) / sum_l f_l(x_i)
+  Where cells are missing, f_k is the density of the observed ones; sums leave them out.
 
 M-step
   probability_kj = (sum_i r_ik x_ij + alpha - 1) / (sum_i r_ik + alpha + beta - 2)
@@ -115,6 +118,7 @@ spec.resolve(data).describe().
 
 E-step
   r_ik = w_k f_k(x_i) / sum_l w_l f_l(x_i)
+  Where cells are missing, f_k is the density of the observed ones; sums leave them out.
 
 M-step
   w_k = sum_i r_ik / n
@@ -254,6 +258,46 @@ def test_any_specification_can_be_described(spec):
     compiles(spec)
 
 
+@pytest.mark.parametrize(
+    ("code", "form", "how"),
+    [
+        (
+            "VEI",
+            "volume_k shape (structure VEI, along the columns)",
+            "an inner loop finds the shape by Newton's method",
+        ),
+        ("EVI", "volume shape_k (structure EVI, along the columns)", "in closed form"),
+        ("VEE", "volume_k axes shape axes' (structure VEE)", "an inner loop finds the common matrix by fixed points"),
+        ("EVE", "volume axes shape_k axes' (structure EVE)", "an inner loop turns the axes, two at a time"),
+        ("VVE", "volume_k axes shape_k axes' (structure VVE)", "an inner loop turns the axes, two at a time"),
+        ("EEV", "volume axes_k shape axes_k' (structure EEV)", "in closed form"),
+        ("VEV", "volume_k axes_k shape axes_k' (structure VEV)", "an inner loop finds the shape by Newton's method"),
+        ("EVV", "volume axes_k shape_k axes_k' (structure EVV)", "in closed form"),
+    ],
+)
+def test_structures_without_a_word_say_what_is_equal_and_how_it_is_found(code, form, how):
+    spec = mx.Mixture(Gaussian("x", "y", structure=code, prior=NormalInverseWishart(kappa=1)), 2)
+    line = next(line for line in spec.describe().splitlines() if "minimise" in line)
+    assert line.startswith(
+        f"  covariance_k = {form} minimise sum_k N_k log det covariance_k + trace(W_k covariance_k^-1)"
+    )
+    assert "N_k = sum_i r_ik + nu + 4 and W_k = sum_i r_ik (x_i - mean_k)(x_i - mean_k)' + kappa" in line
+    assert line.endswith(how)
+    compiles(spec)
+
+
+def test_labels_say_what_they_do_to_a_row():
+    one = mx.Mixture(Gaussian("x") * mx.Labels("known"), 2)
+    assert "f_k(x_i) = 1 where x_i is label_k or missing, else 0" in one.describe()
+    assert "components 0 and 1, column 'x':" not in one.describe().split("M-step")[1]
+    several = mx.Mixture(Gaussian("x") * mx.Labels("p", "q"), 2)
+    assert "f_k(x_i) = x_ij / max_l x_il with j = label_k, 1 where x_i is missing" in several.describe()
+    noise = mx.Mixture([Gaussian("x") * mx.Labels("known"), Gaussian("x") * mx.Labels("known", label=-1)])
+    assert "f_k(x_i) = 1 where x_i is missing, else 0" in noise.describe()
+    for spec in (one, several, noise):
+        compiles(spec)
+
+
 def test_latex_as_a_whole():
     assert mx.Mixture(mx.Poisson("goal_s", rate=GammaPrior(2, 3)), 2).describe("latex") == (
         r"""Mixture of 2 components for 1 column: 'goal\_s'.
@@ -270,6 +314,7 @@ No prior is named for weights: estimate='map' and sampling take the default, in 
 
 \paragraph{E-step}
 \[ r_{ik} = \frac{w_k f_k(x_i)}{\sum_l w_l f_l(x_i)} \]
+Where cells are missing, f\_k is the density of the observed ones; sums leave them out.
 
 \paragraph{M-step}
 \[ w_k = \frac{1}{n} \sum_i r_{ik} \]

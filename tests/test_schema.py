@@ -24,7 +24,6 @@ FAMILIES = [
 ]
 
 BEYOND_STRUCTURE = (
-    "unknown structure. Did",  # the constructor knows more words than the canonical ones
     "mean has shape",
     "found NaN",
     "must be positive definite",
@@ -134,3 +133,11 @@ def test_the_command_line_prints_it(capsys):
 
     assert run(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == SCHEMA
+
+
+@pytest.mark.parametrize("family", ["Gaussian", "StudentT"])
+def test_structures_are_enumerated(family):
+    words = SCHEMA["$defs"][f"family-{family}"]["properties"]["structure"]["enum"]
+    assert len(words) == 3 + 14
+    for word in words:
+        assert getattr(mx, family)("x", "y", structure=word)

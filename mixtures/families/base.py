@@ -116,6 +116,8 @@ class Family:
     """Further constructor arguments with their defaults (Gaussian: structure)."""
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Values of options that make different models: the laws are tested for each of them."""
+    option_words: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """All values of those options that take no others."""
     joint_priors: ClassVar[tuple[type[Prior], ...]] = ()
     """Priors over several parameters at once, which go in `prior=`."""
     discrete: ClassVar[bool] = False

@@ -82,6 +82,7 @@ class Gaussian(Family):
 
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": (*_STRUCTURES, *_COUPLED)}
+    option_words: ClassVar[dict[str, tuple[Any, ...]]] = {"structure": (*_STRUCTURES, *_CODES, *_COUPLED)}
     joint_priors: ClassVar[tuple[type[Prior], ...]] = (NormalInverseWishart, FraleyRaftery)
     completes_missing: ClassVar[bool] = True
     structure: str

@@ -13,6 +13,7 @@ from ..errors import DataError, SpecError
 from ..priors import Numbers
 from ..slots import Fixed, Free, Shared, Slot
 from .base import Array, Family, Layout, Theta
+from .formulas import Formula, Formulas, Notation, formulas
 
 __all__ = ["Labels"]
 
@@ -143,3 +144,25 @@ class Labels(Family):
         share = (pt.switch(pt.isnan(x), 1.0, x)[:, :, None] * chosen[None]).sum(axis=1)
         top = pt.switch(pt.isnan(x), 1.0, x).max(axis=1, keepdims=True)
         return pt.switch(pt.isnan(x[:, :1]), 0.0, pt.log(share / top))
+
+
+@formulas.register
+def _formulas(block: Labels, notation: Notation) -> Formulas:
+    label = notation.symbol("label", r"\ell", "")
+    at, slot = label.at(), block.slots["label"]
+    if slot == Fixed(float(NOBODY)):
+        density = Formula(
+            "f_k(x_i) = 1 where x_i is missing, else 0",
+            r"f_k(x_i) = 1 \; (x_i \; \mathrm{missing}), \; 0 \; (\mathrm{else})",
+        )
+    elif len(block.columns) == 1:
+        density = Formula(
+            f"f_k(x_i) = 1 where x_i is {at.words} or missing, else 0",
+            rf"f_k(x_i) = 1 \; (x_i = {at.latex} \; \mathrm{{or}} \; \mathrm{{missing}}), \; 0 \; (\mathrm{{else}})",
+        )
+    else:
+        density = Formula(
+            f"f_k(x_i) = x_ij / max_l x_il with j = {at.words}, 1 where x_i is missing",
+            rf"f_k(x_i) = x_{{i{at.latex}}} / \max_l x_{{il}}, \; 1 \; (x_i \; \mathrm{{missing}})",
+        )
+    return Formulas(density, {}, {"label": label})

@@ -80,6 +80,7 @@ class StudentT(Family):
 
     options: ClassVar[dict[str, Any]] = {"structure": "full"}
     option_choices: ClassVar[dict[str, tuple[Any, ...]]] = Gaussian.option_choices
+    option_words: ClassVar[dict[str, tuple[Any, ...]]] = Gaussian.option_words
     joint_priors: ClassVar[tuple[type[Prior], ...]] = (NormalInverseWishart, FraleyRaftery)
     completes_missing: ClassVar[bool] = True
     structure: str

@@ -115,6 +115,8 @@ def _family(name: str, block: Family) -> Schema:
 
 
 def _option(block: Family, key: str) -> Schema:
+    if key in block.option_words:
+        return {"enum": [*block.option_words[key]]}
     choices = [*block.option_choices.get(key, ())] or [block.options[key]]
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     named = sorted({kinds[type(value)] for value in choices if type(value) in kinds})
