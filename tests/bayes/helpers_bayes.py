@@ -156,6 +156,7 @@ CASES = {
     ),
     "t": Bound(mx.Mixture(mx.StudentT("x", "y"), n_components=2), SMALL),
     "t tied": Bound(mx.Mixture(mx.StudentT("x", "y", structure="EEI", df=mx.Shared()), n_components=2), SMALL),
+    "t of equal shapes": Bound(mx.Mixture(mx.StudentT("x", "y", structure="VEI"), n_components=2), SMALL),
     "t of one column, degrees known and free": Bound(
         mx.Mixture([mx.StudentT("x", df=4.0), mx.StudentT("x", df=mx.GammaPrior(3, 0.2))]), SMALL
     ),
