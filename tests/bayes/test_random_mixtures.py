@@ -40,11 +40,10 @@ def blocks(draw, i, rng, n, group):
     shift = group[:, None] + rng.random(d)
     if kind in ("Gaussian", "StudentT"):
         unit = draw(st.sampled_from([1.0, 1e-3, 1e5]))
-    if isinstance(block, mx.Gaussian) and block.structure in COUPLED:
-        return block
         noise = rng.normal(size=(n, d)) if kind == "Gaussian" else rng.standard_t(4, size=(n, d))
         x = unit * (3.0 * shift + noise + draw(st.sampled_from([0.0, 1e4])))
-        return getattr(mx, kind)(*names, structure=draw(st.sampled_from(STRUCTURES)), name=f"b{i}"), names, x
+        structure = draw(st.sampled_from(STRUCTURES) | st.sampled_from(COUPLED))
+        return getattr(mx, kind)(*names, structure=structure, name=f"b{i}"), names, x
     if kind == "Bernoulli":
         return (
             mx.Bernoulli(*names, probability=mx.Beta(2, 3), name=f"b{i}"),
