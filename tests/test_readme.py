@@ -21,12 +21,12 @@ def test_both_commands_are_there_and_use_plain_pip_and_python_only():
         assert set(re.findall(r"(?:^|&& )(\S+)", command)) <= {"python3", ".", "pip", "mixtures", "pytest"}
 
 
-@pytest.mark.parametrize("name", ["specifications", "lsat6"])
+@pytest.mark.parametrize("name", ["specifications", "lsat6", "votes", "select", "errors"])
 def test_short_examples_run(name, capsys):
     import mixtures as mx
 
     source = blocks("example")[name]
-    exec(compile(source, f"README, {name}", "exec"), {"mx": mx})
+    exec(compile(source, f"README, {name}", "exec"), {"mx": mx, "data": mx.load_dataset("old_faithful")})
     promised = re.findall(r"print\(.*\)\s+# (\S+)", source)
     assert capsys.readouterr().out.split() == promised
 
