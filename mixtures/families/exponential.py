@@ -66,7 +66,8 @@ class Exponential(Family):
         return {"mass": R.sum(axis=0), "total": R.T @ x}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
-        return {"rate": S["mass"][:, None] / theta["rate"] - S["total"]}
+        mass = S["mass"][:, None] + np.zeros_like(S["total"])
+        return {"rate": np.divide(mass, theta["rate"], out=np.zeros_like(mass), where=mass > 0) - S["total"]}
 
     def maximise(
         self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
