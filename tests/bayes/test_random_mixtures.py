@@ -1,6 +1,6 @@
 """Random mixtures of everything that can be written down: both programs describe the same model.
 
-Fifteen by default; MIXTURES_RANDOM=300 draws so many.
+Fifteen by default and 60 in .ci/run; MIXTURES_RANDOM=300 draws so many.
 """
 
 import os

@@ -73,6 +73,7 @@ def test_lsat6_agrees_from_patterns_with_counts():
     assert found.verdict.word == "agree", found.summary()
 
 
+@pytest.mark.slow
 def test_components_30_sds_apart_agree_under_the_default_prior_and_differ_by_the_prior_under_fraley_and_raftery():
     rng = np.random.default_rng(0)
     data = {"x": np.concatenate([rng.normal(0, 1, 60), rng.normal(30, 1, 60)])}
