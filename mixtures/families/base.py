@@ -17,7 +17,17 @@ from ..slots import Fixed, Free, Shared, Slot, inner_slot, is_known, parse_slot
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
 
-__all__ = ["Array", "DegenerateComponentError", "Family", "Layout", "Product", "Theta"]
+__all__ = [
+    "Array",
+    "DegenerateComponentError",
+    "Family",
+    "Layout",
+    "Layouts",
+    "PriorNumbers",
+    "Product",
+    "Statistics",
+    "Theta",
+]
 
 Array = NDArray[np.float64]
 Theta = dict[str, Array]
@@ -85,6 +95,14 @@ class Layout(NamedTuple):
         return np.where(self.free, best, self.fixed)
 
 
+Statistics = Mapping[str, Array]
+"""Sums over rows, arrays with leading axis J."""
+Layouts = Mapping[str, Layout]
+"""How each parameter hangs together, by name."""
+PriorNumbers = Mapping[str, Numbers] | None
+"""Numbers of the priors by parameter, or "joint"; None for maximum likelihood."""
+
+
 class Family:
     """A distribution for one block of columns; the object that a user writes, e.g. `Gaussian("x", "y")`.
 
@@ -126,6 +144,8 @@ class Family:
     """Columns are independent given the component."""
     any_units: ClassVar[bool] = False
     """Whether columns may be rescaled as other families that share them need it."""
+    ratio: ClassVar[tuple[str, str] | None] = None
+    """Of families whose one parameter is estimated by the ratio of two statistics, these: the M-step is then written already."""
     resolves_on_all_rows: ClassVar[bool] = False
     """Whether open numbers depend on every row, as extremes do, and not on a large sample of them."""
     skips_missing: ClassVar[bool] = False
@@ -408,8 +428,21 @@ class Family:
     def maximise(
         self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
     ) -> Theta:
-        """The M-step: theta that maximises sum R log f (plus the log prior, if given), all J components at once."""
-        raise NotImplementedError
+        """The M-step: theta that maximises sum R log f (plus the log prior, if given), all J components at once.
+
+        Where `ratio` names two statistics it is their ratio, which a Gamma prior adds shape - 1 and rate to.
+        """
+        if self.ratio is None:
+            raise NotImplementedError
+        (parameter,) = self.parameters
+        now, where = theta[parameter.name], layout[parameter.name]
+        sums = (where.pooled(S[name]) for name in self.ratio)
+        above, below = (
+            one.reshape(-1, *(1,) * (now.ndim - one.ndim), *one.shape[1:]) + np.zeros_like(now) for one in sums
+        )
+        if prior is not None and parameter.name in prior:
+            above, below = above + prior[parameter.name]["shape"] - 1.0, below + prior[parameter.name]["rate"]
+        return {parameter.name: where.filled(np.divide(above, below, out=now.copy(), where=below > 0))}
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         """Rows (n, d), row i drawn from component z[i]."""

@@ -176,6 +176,14 @@ def formulas(block: Family, notation: Notation) -> Formulas:
         ", ".join(one.at().words for one in symbols.values()), ", ".join(one.at().latex for one in symbols.values())
     )
     density = Formula(f"x_i ~ {name}({given.words})", rf"x_i \sim \mathrm{{{name}}}({given.latex})")
+    if block.ratio is not None:
+        (own,) = (notation.symbol(q.name) for q in block.parameters)
+        above, below = (own.total if one == "mass" else own.total.of(notation.cell) for one in block.ratio)
+        cell = notation.density(
+            f"{name}({own.at().words})", rf"\mathrm{{{name}}}({notation.cell.latex} \mid {own.at().latex})"
+        )
+        update = {} if own.is_fixed else {block.parameters[0].name: ratio(own, above, below, ("a - 1", "b"))}
+        return Formulas(cell, update, {block.parameters[0].name: own})
     estimated = [q.name for q in block.parameters if q.domain.size(q.shape(len(block.columns)))]
     m_step = {key: maximiser(symbols[key]) for key in estimated if not symbols[key].is_fixed}
     return Formulas(density, m_step, symbols)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domains import Parameter, Positive
-from ..priors import Numbers
-from .base import Array, Family, Layout, Theta
+from .base import Array, Family, Theta
 from .formulas import Formulas, Notation, formulas, ratio
 
 __all__ = ["Poisson"]
@@ -49,6 +48,7 @@ class Poisson(Family):
     parameters = (Parameter("rate", Positive()),)
     discrete: ClassVar[bool] = True
     separable: ClassVar[bool] = True
+    ratio: ClassVar[tuple[str, str] | None] = ("total", "mass")
     allowed_values: ClassVar[str] = "counts 0, 1, 2, ..."
 
     def allowed(self, x: Array) -> NDArray[np.bool_]:
@@ -73,15 +73,6 @@ class Poisson(Family):
         with np.errstate(divide="ignore"):
             up = np.divide(total, rate, out=np.zeros_like(rate), where=total > 0)
         return {"rate": up - S["mass"][:, None]}
-
-    def maximise(
-        self, S: Mapping[str, Array], theta: Theta, layout: Mapping[str, Layout], prior: Mapping[str, Numbers] | None
-    ) -> Theta:
-        where = layout["rate"]
-        total, mass = where.pooled(S["total"]), where.pooled(S["mass"])[:, None]
-        if prior is not None and "rate" in prior:
-            total, mass = total + prior["rate"]["shape"] - 1.0, mass + prior["rate"]["rate"]
-        return {"rate": where.filled(np.divide(total, mass, out=theta["rate"].copy(), where=mass > 0))}
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         return rng.poisson(theta["rate"][z]).astype(np.float64)
