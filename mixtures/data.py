@@ -19,6 +19,8 @@ LARGE = 1 << 22
 """Numbers (32 MB) from which on rows are looked at in place, block by block, and not copied where that can be helped."""
 LARGEST = 1e140
 """Larger values overflow when they are squared and summed."""
+EVERYWHERE = "everywhere"
+"""What `read_rows` is told of a column whose cells may be missing in every row."""
 BLOCK = 1 << 16
 """Rows in such a block."""
 SAMPLE = 200_000
@@ -174,9 +176,10 @@ def _refuse_not_finite(
                 )
         return False
     bad = ~np.isfinite(values) & used[:, None]
-    where_allowed = np.array([may_miss.get(column) == "" for column in columns])
+    where_allowed = np.array([may_miss.get(column) in ("", EVERYWHERE) for column in columns])
     allowed = np.isnan(values) & where_allowed
-    empty = np.flatnonzero(np.isnan(values[used]).all(axis=0))
+    needed = np.array([may_miss.get(column) != EVERYWHERE for column in columns])
+    empty = np.flatnonzero(np.isnan(values[used]).all(axis=0) & needed)
     if len(empty) and not keep_empty:
         raise DataError(f"Column {columns[empty[0]]!r} has no value in any row. Leave it out.")
     bad &= ~allowed
@@ -247,7 +250,7 @@ def read_rows(
         Merge equal rows, if that at least halves their number or if `sample_weight` is given: patterns with counts, and
         the same people one by one, then give identical `values` and `weights`.
     may_miss
-        For every column that may have missing cells an empty text, for the others why they may not.
+        For every column that may have missing cells an empty text, or EVERYWHERE; for the others why they may not.
     keep_empty
         Keep rows whose cells are all missing; they are dropped otherwise, as if their weight were zero.
     may_lack

@@ -187,7 +187,10 @@ def _prior_lines(part: _Part) -> Iterator[Line]:
         if len(of) > 1:
             joined = Formula(f"({joined.words})", f"({joined.latex})")
         line = _distributed(joined, prior)
-        yield Formula(f"{line.words}, {_components(part.components)}", line.latex)
+        slots = [inner_slot(part.block.slots[name]) for name in names]
+        partly = any(isinstance(slot, Fixed) and not slot.is_whole for slot in slots)
+        given = " (of the free entries, given the fixed ones)" if partly else ""
+        yield Formula(f"{line.words}, {_components(part.components)}{given}", line.latex)
 
 
 def _about_priors(spec: Mixture, parts: Sequence[_Part]) -> Iterator[Line]:

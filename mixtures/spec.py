@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import check_kind
-from .data import Rows, read_rows
+from .data import EVERYWHERE, Rows, read_rows
 from .domains import Parameter, Simplex
 from .errors import DataError, SpecError, UnsupportedError
 from .families.base import Array, Family, Layout, Product
@@ -317,10 +317,12 @@ class Mixture:
 
     @cached_property
     def may_miss(self) -> Mapping[str, str]:
-        """For every column, what it would take to leave cells missing; empty where they may be."""
+        """For every column, what it would take to leave cells missing; empty where they may be, EVERYWHERE where all may be."""
         found = dict.fromkeys(self.columns, "")
         for group in self.groups:
-            if not group.family.may_miss:
+            if group.family.evidence:
+                found.update(dict.fromkeys(group.family.columns, EVERYWHERE))
+            elif not group.family.may_miss:
                 why = f"{type(group.family).__name__} cannot leave out cells yet"
                 found.update(dict.fromkeys(group.family.columns, why))
         return found
@@ -348,10 +350,17 @@ class Mixture:
             density = group.family.log_density(block[:, list(group.columns)], known)
             nowhere = np.flatnonzero(~np.isfinite(density).any(axis=1))
             if len(nowhere):
-                row, column = start + int(nowhere[0]), group.columns[0]
+                row, found = start + int(nowhere[0]), block[nowhere[0], list(group.columns)]
+                names = ", ".join(repr(self.columns[column]) for column in group.columns)
+                labels = ", ".join(f"{k:g}" for k in known["label"])
+                what = (
+                    f"found {found[0]:g}, a label"
+                    if len(found) == 1
+                    else f"found {found.tolist()}, which speaks for the label"
+                )
                 raise DataError(
-                    f"Column {self.columns[column]!r}, {rows.row_name(row)}: found {block[nowhere[0], column]:g}, a label of none of "
-                    f"the components, whose labels are {', '.join(f'{k:g}' for k in known['label'])}. Correct it, or leave it missing."
+                    f"Column{'s' * (len(found) > 1)} {names}, {rows.row_name(row)}: {what} of none of the components, whose labels are "
+                    f"{labels}. Correct it, or leave it missing."
                 )
 
     def resolve(self, data: Any, *, sample_weight: Any = None) -> Mixture:

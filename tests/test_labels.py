@@ -122,6 +122,28 @@ def test_plausibilities_that_leave_no_component_are_named():
         mx.Labels("known", label=mx.Shared())
 
 
+def test_columns_that_are_no_components_label_count_for_nothing():
+    rng = np.random.default_rng(3)
+    data = {"x": rng.normal(size=30), "a": rng.random(30), "b": rng.random(30), "c": 5 * [1.0] + 25 * [0.9]}
+    fits = [
+        mx.fit(mx.Mixture(mx.Gaussian("x") * mx.Labels(*names), 2), data, rng=1, estimate="map")
+        for names in ("ab", "abc")
+    ]
+    assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
+    data["a"][4] = data["b"][4] = 0.0
+    with pytest.raises(mx.DataError, match=r"Columns 'a', 'b', 'c', row 4: found \[0.0, 0.0, 1.0\], which speaks for"):
+        mx.fit(mx.Mixture(mx.Gaussian("x") * mx.Labels("a", "b", "c"), 2), data)
+
+
+def test_labels_may_be_missing_in_every_row_and_labels_alone_give_the_weights():
+    data = mx.load_dataset("old_faithful").assign(known=np.nan)
+    spec = mx.Mixture(mx.Gaussian("waiting") * mx.Labels("known"), 2)
+    plain = mx.fit(mx.Mixture(mx.Gaussian("waiting"), 2), data, rng=1)
+    assert mx.fit(spec, data, rng=1).log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-8)
+    alone = mx.fit(mx.Mixture(mx.Labels("known"), 2), {"known": [0, 1, 1, 1]}, rng=1)
+    np.testing.assert_allclose(alone.point["weights"], [0.25, 0.75])
+
+
 def test_labels_hold_in_both_programs_and_agree():
     data = mx.load_dataset("old_faithful").assign(known=np.nan)
     data.loc[:9, "known"] = (data["eruptions"][:10] > 3).astype(float)

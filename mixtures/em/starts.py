@@ -29,7 +29,8 @@ class StartMaker:
     @classmethod
     def of(cls, program: Program) -> StartMaker:
         """For a program, from its rows."""
-        x, v = np.concatenate([group.x for group in program.groups if not group.family.evidence], axis=1), program.v
+        seen = [group for group in program.groups if not group.family.evidence] or program.groups
+        x, v = np.concatenate([group.x for group in seen], axis=1), program.v
         return cls(program, unit_variance(x, v))
 
     def make(self, kind: str, rng: np.random.Generator) -> Params:

@@ -130,9 +130,9 @@ class Gaussian(Family):
                 "use prior=NormalInverseWishart(...)."
             )
         if parameter == "mean" and isinstance(inner_slot(slot), Fixed) and not is_known(slot):
-            if isinstance(slot, Shared) or not (
-                self.structure in ("diagonal", "spherical") or self._has_own_covariance
-            ):
+            if isinstance(slot, Shared):
+                return f"{parameter}={slot!r}: a mean fixed in part cannot be shared yet; write it for each component."
+            if not (self.structure in ("diagonal", "spherical") or self._has_own_covariance):
                 return f"{parameter}={slot!r}: a mean fixed in part needs a covariance of its own that is not tied to others."
             return None
         if parameter == "mean" and isinstance(slot, Shared) and not is_known(slot):
@@ -361,7 +361,8 @@ class Gaussian(Family):
         observed = _factors(covariance[:, kept][:, :, kept]).inverse
         B = _factors(covariance).inverse @ covariance[:, :, kept] @ observed.transpose(0, 2, 1)
         turned = B.transpose(0, 2, 1)
-        second = B @ S["second"] @ turned + mass[:, None, None] * (np.eye(d) - B @ turned)
+        with np.errstate(all="ignore"):  # a component that has closed in is found out at the next density
+            second = B @ S["second"] @ turned + mass[:, None, None] * (np.eye(d) - B @ turned)
         if self._along_columns:
             second = second * np.eye(d)
         return {"mass": mass, "first": np.einsum("jab,jb->ja", B, S["first"]), "second": second}

@@ -17,6 +17,7 @@ from .formulas import Formula, Formulas, Notation, formulas
 
 __all__ = ["Labels"]
 
+TINY = np.finfo(np.float64).tiny
 NOBODY = -1
 """The label of a component that no row is ever labelled with."""
 
@@ -27,7 +28,7 @@ class Labels(Family):
     With one column, its values are component numbers 0 to K - 1, and missing where nothing is known: a row labelled k adds
     log(w_k f_k) to the log-likelihood. With K columns, column k says how plausible component k is, between 0 and 1: a
     row's density is the sum of plausibility_k w_k f_k, with plausibilities divided by their largest. (1, 0, 0) is thus a
-    certain label, and equal numbers are none.
+    certain label, and equal numbers are none. Columns that are no component's label count for nothing.
 
     Parameters
     ----------
@@ -76,7 +77,11 @@ class Labels(Family):
 
     @property
     def allowed_values(self) -> str:  # type: ignore[override]
-        return "component numbers 0, 1, ..." if len(self.columns) == 1 else "plausibilities between 0 and 1"
+        return (
+            "component numbers 0, 1, ..., missing where nothing is known,"
+            if len(self.columns) == 1
+            else "plausibilities between 0 and 1"
+        )
 
     def of_component(self, component: int) -> Family:
         return self.replace(label=component) if isinstance(self.slots["label"], Free) else self
@@ -113,8 +118,8 @@ class Labels(Family):
         with np.errstate(divide="ignore", invalid="ignore"):
             if len(self.columns) == 1:
                 return np.where(known & (x != label), -np.inf, 0.0)
-            share = np.where(label >= 0, x[:, np.maximum(label, 0)] / x.max(axis=1, keepdims=True), 0.0)
-            return np.where(known, np.log(share), 0.0)
+            own = np.where(label >= 0, x[:, np.maximum(label, 0)], 0.0)
+            return np.where(known, np.log(own / np.maximum(own.max(axis=1, keepdims=True), TINY)), 0.0)
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         return {"mass": R.sum(axis=0)}
@@ -142,7 +147,7 @@ class Labels(Family):
             return pt.switch(pt.isnan(x) | pt.eq(x, label), 0.0, -np.inf)
         chosen = pt.eq(pt.arange(len(self.columns))[:, None], label)
         share = (pt.switch(pt.isnan(x), 1.0, x)[:, :, None] * chosen[None]).sum(axis=1)
-        top = pt.switch(pt.isnan(x), 1.0, x).max(axis=1, keepdims=True)
+        top = pt.maximum(share.max(axis=1, keepdims=True), TINY)
         return pt.switch(pt.isnan(x[:, :1]), 0.0, pt.log(share / top))
 
 

@@ -13,7 +13,7 @@ from ..domains import Covariance, Interval, Parameter, Real
 from ..errors import SpecError
 from ..linear import factors
 from ..priors import FraleyRaftery, GammaPrior, NormalInverseWishart, Numbers, Prior
-from ..slots import Fixed, Shared, Slot, inner_slot
+from ..slots import Fixed, Shared, Slot, inner_slot, is_known
 from .base import JOINT, Array, Family, Layout, Theta
 from .formulas import Formula, Formulas, Notation, Symbol, formulas, maximiser, ratio
 from .gaussian import Gaussian, canonical
@@ -116,9 +116,7 @@ class StudentT(Family):
 
     def _check_slots(self) -> None:
         super()._check_slots()
-        if self.prior is not None and all(
-            isinstance(inner_slot(self.slots[key]), Fixed) for key in ("location", "scale")
-        ):
+        if self.prior is not None and all(is_known(self.slots[key]) for key in ("location", "scale")):
             raise SpecError(
                 f"{self!r}: a prior on fixed location and scale has nothing to act on. Leave one free or drop prior=."
             )

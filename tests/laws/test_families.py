@@ -85,7 +85,7 @@ def scipy_labels(x, theta, j):
     label = int(theta["label"][j])
     if x.shape[1] == 1:
         return stats.randint(label, label + 1).logpmf(x[:, 0])
-    return stats.bernoulli(x[:, label] / x.max(axis=1)).logpmf(1)
+    return stats.bernoulli(x[:, label] / x[:, theta["label"].astype(int)].max(axis=1)).logpmf(1)
 
 
 SCIPY = {
