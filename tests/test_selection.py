@@ -105,6 +105,7 @@ def test_wrong_calls_are_refused_by_name(old_faithful, selection):
         mx.bootstrap_test(one, one, old_faithful)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_picks_two_components_for_waiting(old_faithful):
     one, two, three = (mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3))
     first = mx.bootstrap_test(one, two, old_faithful, draws=39, starts=10, rng=1)

@@ -50,7 +50,7 @@ class Exponential(Family):
     def score(self, S: Statistics, theta: Theta) -> Theta:
         return {"rate": S["mass"][:, None] / np.maximum(theta["rate"], 1e-300) - S["total"]}
 
-    def draw(self, z: Any, theta: Theta, rng: np.random.Generator) -> Array:
+    def draw(self, z: Any, theta: Theta, rng: Any) -> Array:
         return np.maximum(rng.standard_exponential(theta["rate"][z].shape), 1e-300) / theta["rate"][z]
 
     def pymc_log_density(self, x: Any, theta: Any) -> Any:

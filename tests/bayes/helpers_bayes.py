@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import pymc as pm
+import pytest
 
 import mixtures as mx
 from mixtures.bayes import stack
@@ -229,3 +230,17 @@ CASES = {
         SMALL,
     ),
 }
+
+SLOW = {
+    "equal volumes",
+    "diagonal means known in part",
+    "spherical means known in part",
+    "t tied",
+    "t of equal shapes",
+    "t of one column, degrees known and free",
+    "known covariances",
+    "one known covariance for all",
+    "covariances shared by two of three",
+}
+"""Cases that are kin to others: they count as slow."""
+BOUND = [pytest.param(case, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for name, case in CASES.items()]

@@ -3,14 +3,14 @@
 import numpy as np
 import pymc as pm
 import pytest
-from helpers_bayes import CASES, Bound, stationary_by_pymc, value_point
+from helpers_bayes import BOUND, CASES, Bound, stationary_by_pymc, value_point
 from scipy import stats
 
 import mixtures as mx
 from mixtures.bayes import stack
 from mixtures.bayes.reference import Reference
 
-bound = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+bound = pytest.mark.parametrize("case", BOUND)
 MODE = stack.sampling_mode()
 
 

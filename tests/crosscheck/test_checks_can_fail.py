@@ -87,6 +87,7 @@ def strong_prior(old_faithful):
     return mx.Mixture([mx.Gaussian("eruptions", "waiting", prior=prior), mx.Gaussian("eruptions", "waiting")])
 
 
+@pytest.mark.slow
 def test_a_prior_that_moves_a_mean_by_five_posterior_sds_differs_by_location(old_faithful, strong_prior):
     found = mx.cross_check(strong_prior, old_faithful, rng=1, draws=600, tune=400)
     assert found.verdict.word == "differ"
