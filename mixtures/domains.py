@@ -234,14 +234,7 @@ class Known(Real):
 class Index(Known):
     """Numbers that stand for something, such as a component: given, and the same in any units."""
 
-    def to_data(self, value: Array, center: Array, scale: Array) -> Array:
-        return value
-
-    def to_standard(self, value: Array, center: Array, scale: Array) -> Array:
-        return value
-
-    def gradient_to_standard(self, gradient: Array, scale: Array) -> Array:
-        return gradient
+    to_data, to_standard, gradient_to_standard = Domain.to_data, Domain.to_standard, Domain.gradient_to_standard
 
 
 @dataclass(frozen=True)
@@ -565,7 +558,7 @@ class Covariance(Domain):
 
         if self.code is None:
             return self
-        return Projected(self.structure, self.code, len(at)) if wide else Chart(self.code, at, alive)
+        return Projected(self.structure, self.code, len(at)) if wide else Chart(self.structure, self.code, at, alive)
 
     @property
     def is_coupled(self) -> bool:

@@ -112,6 +112,10 @@ class Prior:
         """One draw of each parameter, (J, ...); components of one group get the same value."""
         raise NotImplementedError
 
+    def given(self, drawn: Sequence[Array], free: Sequence[NDArray[np.bool_]], fixed: Sequence[Array]) -> list[Array]:
+        """A draw with what is fixed put in its place; the rest is then a draw given that."""
+        return [np.where(keep, value, known) for keep, value, known in zip(free, drawn, fixed, strict=True)]
+
     def draw_problem(self, domains: Sequence[Domain], numbers: Numbers) -> str | None:
         """Why `draw` is not the prior's own distribution, only good for points to try, or None."""
         return None
@@ -542,6 +546,16 @@ class NormalInverseWishart(Prior):
         some: NDArray[np.bool_] = np.asarray(owners[0] if owners[0].ndim == 1 else owners[0].any(axis=1))
         total = np.where(some[:, None, None], from_mean, 0.0) + np.where(owners[1][:, None, None], by_sigma, 0.0)
         return [np.where(_entries(owners[0], mean), by_mean, 0.0), total]
+
+    def given(self, drawn: Sequence[Array], free: Sequence[NDArray[np.bool_]], fixed: Sequence[Array]) -> list[Array]:
+        """Free entries of a mean move by the regression on the known ones, which makes them a draw given these."""
+        mean, sigma = super().given(drawn, free, fixed)
+        known = _known(free[0], sigma)
+        for j in np.flatnonzero(known.any(axis=1)):
+            a, b = known[j], ~known[j]
+            gap = fixed[0][j, a] - drawn[0][j, a]
+            mean[j, b] += sigma[j][np.ix_(b, a)] @ np.linalg.solve(sigma[j][np.ix_(a, a)], gap)
+        return [mean, sigma]
 
     def draw_problem(self, domains: Sequence[Domain], numbers: Numbers) -> str | None:
         code = domains[1].code  # type: ignore[attr-defined]

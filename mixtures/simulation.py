@@ -16,7 +16,6 @@ from .errors import SpecError
 from .families.base import Array
 from .results import EMFit
 from .rng import RNGLike, as_generator
-from .slots import Fixed, Free, inner_slot
 from .spec import Mixture, check_specification
 
 if TYPE_CHECKING:
@@ -136,6 +135,8 @@ def prior_predictive(
         If something has no prior in numbers and there are no data, naming it, or `n` or `draws` is below 1.
     DataError
         If the data do not fit the specification.
+    UnsupportedError
+        For priors that there are no exact draws from: of covariances that are equal in one respect only, but for VEI.
 
     Examples
     --------
@@ -164,7 +165,7 @@ def prior_predictive(
         spec, n = spec.resolve(rows), rows.n if n is None else n
     if not spec.is_resolved:
         raise SpecError(
-            f"prior_predictive: {', '.join(_open_slots(spec))} of {spec!r} has no prior in numbers. Pass data, which default priors are "
+            f"prior_predictive: {', '.join(spec.open_slots)} of {spec!r} has no prior in numbers. Pass data, which default priors are "
             "resolved against, or give priors."
         )
     if n is None:
@@ -172,6 +173,7 @@ def prior_predictive(
     spec.check_supported()
     nothing = Rows(spec.columns, np.zeros((1, len(spec.columns))), np.ones(1), None, 1, "none")
     program = Program(spec, nothing, standardise=False)
+    program.refuse_prior_without_draws()
     generator = as_generator(rng)
     points, values, components = [], [], []
     for _ in range(draws):
@@ -188,17 +190,6 @@ def prior_predictive(
     variables["allocation"] = (("draw", "row"), np.stack(components))
     coords = {**first.coords, "draw": np.arange(draws), "row": np.arange(int(n)), "column": list(spec.columns)}
     return xr.Dataset(variables, coords=coords, attrs={"mixtures_resolved": spec.to_json()})
-
-
-def _open_slots(spec: Mixture) -> list[str]:
-    """What is neither fixed nor has a prior in numbers."""
-    found = ["weights"] if isinstance(spec.weights, Free) else []
-    for group in spec.groups:
-        block = group.family
-        known = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
-        known |= {name for name, slot in block.slots.items() if isinstance(inner_slot(slot), Fixed)}
-        found += [group.names[parameter.name] for parameter in block.parameters if parameter.name not in known]
-    return found
 
 
 def _draw_rows(spec: Mixture, p: Params, z: NDArray[np.intp], rng: np.random.Generator) -> Array:

@@ -330,38 +330,11 @@ class Mixture:
     def check_rows(self, rows: Rows) -> None:
         """Refuse rows outside a family's support, naming column and row."""
         for group in self.groups:
-            columns = list(group.columns)
-            if (
-                all(
-                    (group.family.allowed(own := block[:, columns]) | np.isnan(own)).all() for _, block in rows.blocks()
-                )
-                and not group.family.evidence
-            ):
-                continue
-            reads = group.family.reads_missing
-            group.family.check((rows.values if reads else rows.filled)[:, columns], rows.row_name)
-            if group.family.evidence:
-                self._refuse_contradictions(group, rows)
-
-    def _refuse_contradictions(self, group: Group, rows: Rows) -> None:
-        """Refuse rows that no component may have, by what is known of them."""
-        known = {name: layout.fixed for name, layout in group.layout.items()}
-        for start, block in rows.blocks() if group.covers_all else ():
-            density = group.family.log_density(block[:, list(group.columns)], known)
-            nowhere = np.flatnonzero(~np.isfinite(density).any(axis=1))
-            if len(nowhere):
-                row, found = start + int(nowhere[0]), block[nowhere[0], list(group.columns)]
-                names = ", ".join(repr(self.columns[column]) for column in group.columns)
-                labels = ", ".join(f"{k:g}" for k in known["label"])
-                what = (
-                    f"found {found[0]:g}, a label"
-                    if len(found) == 1
-                    else f"found {found.tolist()}, which speaks for the label"
-                )
-                raise DataError(
-                    f"Column{'s' * (len(found) > 1)} {names}, {rows.row_name(row)}: {what} of none of the components, whose labels are "
-                    f"{labels}. Correct it, or leave it missing."
-                )
+            columns, family = list(group.columns), group.family
+            if family.reads_missing:
+                family.check(rows.values[:, columns], rows.row_name)
+            elif not all((family.allowed(own := x[:, columns]) | np.isnan(own)).all() for _, x in rows.blocks()):
+                family.check(rows.filled[:, columns], rows.row_name)
 
     def resolve(self, data: Any, *, sample_weight: Any = None) -> Mixture:
         """The specification with every default prior in plain numbers, in data units.
@@ -432,15 +405,18 @@ class Mixture:
     @property
     def is_resolved(self) -> bool:
         """Whether every free parameter has a prior in numbers."""
-        if isinstance(self.weights, Free):
-            return False
-        for product in self.components:
-            for block in product.blocks:
-                covered = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
-                fixed = {name for name, slot in block.slots.items() if is_known(slot)}
-                if covered | fixed < {parameter.name for parameter in block.parameters}:
-                    return False
-        return True
+        return not self.open_slots
+
+    @property
+    def open_slots(self) -> list[str]:
+        """Public names of what is neither known nor has a prior in numbers."""
+        found = ["weights"] if isinstance(self.weights, Free) else []
+        for group in self.groups:
+            for block in group.blocks:
+                known = {name for _, prior, names in block.prior_terms() if prior.is_resolved for name in names}
+                known |= {name for name, slot in block.slots.items() if is_known(slot)}
+                found += [public for name, public in group.names.items() if name not in known and public not in found]
+        return found
 
     def check_supported(self) -> None:
         """Refuse, by name, what can be written down but not yet be fitted."""

@@ -8,7 +8,7 @@ leading axes (S, J): S sets of J components each, nothing shared between sets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -353,6 +353,7 @@ class Projected(Covariance):
         return Covariance(self.structure).unit_lengths(shape, spread)
 
 
+@dataclass(frozen=True, eq=False)
 class Chart(Covariance):
     """Free coordinates of the J covariances of a structure near given ones.
 
@@ -370,13 +371,14 @@ class Chart(Covariance):
         (J,), whether a component has coordinates of its own.
     """
 
-    def __init__(self, code: str, at: Array, alive: NDArray[np.bool_]) -> None:
-        super().__init__("diagonal" if code[2] == "I" else "full", code)
-        self.__dict__.update(letters=code, at=at, alive=alive)
+    at: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    alive: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
-    letters: str
-    at: Array
-    alive: NDArray[np.bool_]
+    @property
+    def letters(self) -> str:
+        """The code."""
+        assert self.code is not None
+        return self.code
 
     @cached_property
     def base(self) -> Array:

@@ -99,15 +99,18 @@ def test_components_that_no_row_is_labelled_with_stay_exchangeable():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([0, 1, 5, np.nan], "row 2: found 5, a label of none of the components, whose labels are 0, 1"),
-        ([0, 1, 0.5, np.nan], "row 2: found 0.5, but Labels takes component numbers"),
-        ([0, 1, -1, np.nan], "row 2: found -1, but Labels takes component numbers"),
-        ([0, 1, np.inf, np.nan], "row 2: an infinite value"),
+        (
+            [0, 1, 5, np.nan],
+            r"^row 2: no component gives it a density, whatever the free parameters \('known' = 5; 1 such row",
+        ),
+        ([0, 1, 0.5, np.nan], "Column 'known', row 2: found 0.5, but Labels takes component numbers"),
+        ([0, 1, -1, np.nan], "Column 'known', row 2: found -1, but Labels takes component numbers"),
+        ([0, 1, np.inf, np.nan], "Column 'known', row 2: an infinite value"),
     ],
 )
 def test_contradictory_labels_are_named(values, said):
     spec = mx.Mixture(mx.Gaussian("x") * mx.Labels("known"), n_components=2)
-    with pytest.raises(mx.DataError, match="Column 'known', " + said):
+    with pytest.raises(mx.DataError, match=said):
         mx.fit(spec, {"x": [1.0, 2.0, 4.0, 3.5], "known": values})
 
 
@@ -131,7 +134,9 @@ def test_columns_that_are_no_components_label_count_for_nothing():
     ]
     assert fits[0].log_likelihood == pytest.approx(fits[1].log_likelihood, abs=1e-9)
     data["a"][4] = data["b"][4] = 0.0
-    with pytest.raises(mx.DataError, match=r"Columns 'a', 'b', 'c', row 4: found \[0.0, 0.0, 1.0\], which speaks for"):
+    with pytest.raises(
+        mx.DataError, match=r"^row 4: no component gives it a density.*\('a' = 0, 'b' = 0, 'c' = 1; 1 such row"
+    ):
         mx.fit(mx.Mixture(mx.Gaussian("x") * mx.Labels("a", "b", "c"), 2), data)
 
 

@@ -120,3 +120,28 @@ def test_what_is_open_without_data_is_named():
             mx.prior_predictive(known, **{"n": 3, name: value})
     with pytest.raises(mx.SpecError, match="pass a specification"):
         mx.prior_predictive(3, n=5)
+
+
+def test_means_known_in_part_are_drawn_given_what_is_known():
+    """Free entries given the known one have the moments of the conditional normal (scipy's inverse Wishart, many draws)."""
+    matrix = np.array([[2.0, 1.2], [1.2, 1.5]])
+    prior = mx.NormalInverseWishart(mean=[0.0, 1.0], kappa=0.5, nu=20.0, scale_matrix=20.0 * matrix)
+    spec = mx.Mixture([mx.Gaussian("x", "y", mean=[3.0, mx.Free()], prior=prior)], weights=[1.0])
+    means = mx.prior_predictive(spec, n=1, draws=4000, rng=2)["mean"].values[:, 0]
+    assert (means[:, 0] == 3.0).all()
+    sigma = stats.invwishart(20.0, 20.0 * matrix).rvs(20_000, random_state=3)
+    expected = 1.0 + 3.0 * (sigma[:, 1, 0] / sigma[:, 0, 0])
+    spread = (sigma[:, 1, 1] - sigma[:, 1, 0] ** 2 / sigma[:, 0, 0]) / 0.5
+    assert means[:, 1].mean() == pytest.approx(expected.mean(), abs=0.08)
+    assert means[:, 1].var() == pytest.approx(spread.mean() + expected.var(), rel=0.08)
+
+
+def test_priors_without_exact_draws_are_refused_by_name():
+    data = mx.load_dataset("old_faithful")
+    for code, refused in (("VEI", False), ("EVI", True), ("VEE", True)):
+        spec = mx.Mixture(mx.Gaussian("eruptions", "waiting", structure=code), 2).resolve(data)
+        if not refused:
+            assert mx.prior_predictive(spec, n=2, draws=2, rng=1).sizes["draw"] == 2
+            continue
+        with pytest.raises(mx.UnsupportedError, match=f"the prior of structure='{code}' cannot be drawn from yet"):
+            mx.prior_predictive(spec, n=2, draws=2, rng=1)

@@ -345,13 +345,23 @@ class Program:
         joint = (self.log_joint(inside, block) for block in self.blocks())
         dead = np.flatnonzero(np.concatenate([~(each.max(axis=1) > -np.inf) for each in joint]))
         if len(dead):
-            values = zip(self.rows.columns, self.rows.values[dead[0]], strict=True)
+            first = int(dead[0])
+            columns = self._columns_that_exclude(first, inside)
+            values = ((self.rows.columns[j], self.rows.values[first, j]) for j in columns)
             found = ", ".join(f"{column!r} = {value:g}" for column, value in values if not np.isnan(value))
             raise DataError(
-                f"{self.rows.row_name(int(dead[0]))}: no component gives it a density, whatever the free parameters ({found}; "
+                f"{self.rows.row_name(first)}: no component gives it a density, whatever the free parameters ({found}; "
                 f"{len(dead)} such row(s)). Correct or drop it, widen the fixed values that exclude it, or add a component that may "
                 "have it."
             )
+
+    def _columns_that_exclude(self, row: int, p: Params) -> list[int]:
+        """Columns of a block that gives the row density 0 in every component; all columns where no block alone does."""
+        for g, theta in zip(self.groups, p.thetas, strict=True):
+            density = g.family.log_density(g.standardised(slice(row, row + 1)), theta)
+            if g.group.covers_all and not np.isfinite(density).any():
+                return list(g.group.columns)
+        return list(range(len(self.rows.columns)))
 
     def _with_fixed_entries(self, p: Params) -> Params:
         """The point with what is fixed put in its place."""
@@ -415,9 +425,24 @@ class Program:
             for term in compiled.terms:
                 groups = [compiled.layout[name].groups for name in term.parameters]
                 drawn = term.prior.draw(_domains(compiled, term), term.numbers, groups, rng)
-                for name, value in zip(term.parameters, drawn, strict=True):
-                    theta[name] = np.where(compiled.layout[name].free, value, compiled.layout[name].fixed)
+                layouts = [compiled.layout[name] for name in term.parameters]
+                free, fixed = [layout.free for layout in layouts], [layout.fixed for layout in layouts]
+                theta.update(zip(term.parameters, term.prior.given(drawn, free, fixed), strict=True))
         return Params(weights, tuple(thetas))
+
+    def refuse_prior_without_draws(self) -> None:
+        """Refuse priors that `prior_draw` only gives points to try for.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the block.
+        """
+        for compiled in self.groups:
+            for term in compiled.terms:
+                problem = term.prior.draw_problem(_domains(compiled, term), term.numbers)
+                if problem:
+                    raise UnsupportedError(f"{compiled.family!r}: {problem}; sample its posterior instead.")
 
     def score(self, evaluation: Evaluation, p: Params) -> tuple[Array, list[Theta]]:
         """Gradient of the objective in the weights (K,), up to a constant, and in every parameter, by Fisher's identity."""

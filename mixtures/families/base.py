@@ -372,11 +372,15 @@ class Family:
 
     def prior_terms(self) -> list[tuple[str, Prior, tuple[str, ...]]]:
         """The block's priors: key of its numbers, the prior, the parameters it is a density of."""
-        if self.prior is not None:
-            return [(JOINT, self.prior, tuple(parameter.name for parameter in self.parameters))]
+        joint = [] if self.prior is None else [(JOINT, self.prior, self.joint_parameters)]
         inner = ((name, inner_slot(slot)) for name, slot in self.slots.items())
         found = ((name, slot.prior if isinstance(slot, Fixed) else slot) for name, slot in inner)
-        return [(name, prior, (name,)) for name, prior in found if isinstance(prior, Prior)]
+        return joint + [(name, prior, (name,)) for name, prior in found if isinstance(prior, Prior)]
+
+    @property
+    def joint_parameters(self) -> tuple[str, ...]:
+        """The parameters that a joint prior is a density of."""
+        return tuple(parameter.name for parameter in self.parameters)
 
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
         """Why the programs cannot honour that slot yet, or None."""

@@ -14,7 +14,7 @@ from ..linear import Factors, factors
 from ..priors import FraleyRaftery, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Free, Shared, Slot, inner_slot, is_known
 from .base import JOINT, Array, DegenerateComponentError, Family, Layout, Theta
-from .missing import observed_cells, rows_by_pattern
+from .missing import observed_cells, rows_by_pattern, whitened_by_pattern
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
@@ -310,19 +310,11 @@ class Gaussian(Family):
     def pymc_log_density_observed(
         self, x: Any, patterns: NDArray[np.bool_], pattern: Any, theta: Mapping[str, Any]
     ) -> Any:
-        """Standard normals of the rows whitened by their pattern's factor, in which a missing column stands alone with variance 1."""
+        """Standard normals of the whitened rows."""
         import pymc as pm
         import pytensor.tensor as pt
 
-        both = patterns[:, None, :, None] & patterns[:, None, None, :]
-        covariance = pt.switch(both, theta["covariance"][None], np.eye(len(self.columns)))
-        factor = pt.linalg.cholesky(covariance, on_error="nan")
-        identity = np.broadcast_to(np.eye(len(self.columns)), (1, 1, *both.shape[2:]))
-        inverse = pt.linalg.solve_triangular(factor, pt.as_tensor(identity), lower=True, b_ndim=2)
-        away = (x[:, None, :] - theta["mean"][None])[:, :, None, :]
-        white = (inverse[pattern] * away).sum(axis=-1)
-        log_sd = pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)[pattern]
-        seen = pt.as_tensor(patterns)[pattern][:, None, :]
+        white, log_sd, seen = whitened_by_pattern(x, theta["mean"], theta["covariance"], patterns, pattern)
         return pt.switch(seen, pm.logp(pm.Normal.dist(0.0, 1.0), white), 0.0).sum(axis=-1) - log_sd
 
     # -- optional ----------------------------------------------------------------------------------

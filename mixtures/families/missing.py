@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
 
-__all__ = ["observed_cells", "rows_by_pattern"]
+__all__ = ["observed_cells", "rows_by_pattern", "whitened_by_pattern"]
 
 
 def observed_cells(family: Family, x: Array) -> Family:
@@ -221,6 +221,36 @@ class _Pattern(NamedTuple):
 @lru_cache(maxsize=256)
 def _marginal_block(family: Family, columns: tuple[int, ...]) -> Family:
     return family.marginal_block(columns)
+
+
+def whitened_by_pattern(
+    x: Any, center: Any, covariance: Any, patterns: NDArray[np.bool_], pattern: Any
+) -> tuple[Any, Any, Any]:
+    """Rows whitened by the Cholesky factor of their observed columns, as PyTensor expressions.
+
+    Parameters
+    ----------
+    x
+        Rows (n, d), missing cells filled with anything.
+    center, covariance
+        (J, d) and (J, d, d).
+    patterns, pattern
+        Distinct sets of observed columns (P, d), and the one that each row has (n,).
+
+    Returns
+    -------
+    Whitened rows (n, J, d), in which a missing column stands alone with variance 1; half the log determinants of the observed columns'
+    covariances (n, J); and which columns are observed (n, 1, d).
+    """
+    import pytensor.tensor as pt
+
+    both = patterns[:, None, :, None] & patterns[:, None, None, :]
+    identity = np.eye(patterns.shape[1])
+    factor = pt.linalg.cholesky(pt.switch(both, covariance[None], identity), on_error="nan")
+    inverse = pt.linalg.solve_triangular(factor, pt.as_tensor(identity[None, None]), lower=True, b_ndim=2)
+    away = (x[:, None, :] - center[None])[:, :, None, :]
+    log_sd = pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)[pattern]
+    return (inverse[pattern] * away).sum(axis=-1), log_sd, pt.as_tensor(patterns)[pattern][:, None, :]
 
 
 def rows_by_pattern(x: Array) -> Iterator[tuple[tuple[int, ...], NDArray[np.intp]]]:

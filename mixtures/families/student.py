@@ -14,10 +14,11 @@ from ..errors import SpecError
 from ..linear import factors
 from ..priors import FraleyRaftery, GammaPrior, NormalInverseWishart, Numbers, Prior
 from ..slots import Fixed, Shared, Slot, inner_slot, is_known
-from .base import JOINT, Array, Family, Layout, Theta
+from .base import Array, Family, Layout, Theta
 from .formulas import Formula, Formulas, Notation, Symbol, formulas, maximiser, ratio
 from .gaussian import Gaussian, canonical
 from .gaussian_formulas import scatter_over_divisor
+from .missing import whitened_by_pattern
 
 __all__ = ["StudentT"]
 
@@ -129,10 +130,9 @@ class StudentT(Family):
                     f"{HIGHEST:g}, where degrees of freedom lie."
                 )
 
-    def prior_terms(self) -> list[tuple[str, Prior, tuple[str, ...]]]:
-        joint = [] if self.prior is None else [(JOINT, self.prior, ("location", "scale"))]
-        own = ((name, inner_slot(slot)) for name, slot in self.slots.items())
-        return joint + [(name, prior, (name,)) for name, prior in own if isinstance(prior, Prior)]
+    @property
+    def joint_parameters(self) -> tuple[str, ...]:
+        return ("location", "scale")
 
     def unsupported(self, parameter: str, slot: Slot) -> str | None:
         if parameter == "df":
@@ -232,20 +232,14 @@ class StudentT(Family):
     def pymc_log_density_observed(
         self, x: Any, patterns: NDArray[np.bool_], pattern: Any, theta: Mapping[str, Any]
     ) -> Any:
-        """Of rows whitened by their pattern's factor: each observed entry, given q observed before it with sum of squares s, is t
-        with df + q degrees of freedom and squared scale (df + s) / (df + q).
+        """Each whitened entry, given q observed before it with sum of squares s, is t with df + q degrees of freedom and squared scale
+        (df + s) / (df + q).
         """
         import pymc as pm
         import pytensor.tensor as pt
 
-        both = patterns[:, None, :, None] & patterns[:, None, None, :]
-        factor = pt.linalg.cholesky(pt.switch(both, theta["scale"][None], np.eye(len(self.columns))), on_error="nan")
-        identity = np.broadcast_to(np.eye(len(self.columns)), (1, 1, *both.shape[2:]))
-        inverse = pt.linalg.solve_triangular(factor, pt.as_tensor(identity), lower=True, b_ndim=2)
-        away = (x[:, None, :] - theta["location"][None])[:, :, None, :]
-        log_sd = pt.log(pt.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)[pattern]
-        seen = pt.as_tensor(patterns)[pattern][:, None, :]
-        white = pt.switch(seen, (inverse[pattern] * away).sum(axis=-1), 0.0)
+        white, log_sd, seen = whitened_by_pattern(x, theta["location"], theta["scale"], patterns, pattern)
+        white = pt.switch(seen, white, 0.0)
         before = pt.as_tensor(np.cumsum(patterns, axis=1) - patterns)[pattern][:, None, :]
         squares = pt.cumsum(white**2, axis=2) - white**2
         df = theta["df"][None, :, None]
