@@ -530,7 +530,7 @@ def test_a_profile_that_runs_into_a_singular_component_says_so():
 
 @pytest.mark.slow
 def test_intervals_cover_as_often_as_they_should():
-    """See benchmarks/coverage.py for the full table."""
+    """See benchmarks/interval_coverage.py for the full table."""
     truth, hits = np.array([0.4, 0.6, 0.0, 4.0, 1.0, 1.0]), np.zeros(6)
     for stream in np.random.default_rng(16).spawn(200):
         data = mx.simulate(TWO, TRUTH, 1000, rng=stream, component=None)

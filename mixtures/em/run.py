@@ -269,7 +269,7 @@ def _known(program: Program, run: Run, known: Iterable[Optimum]) -> Optimum | No
     for optimum in close:
         assert optimum.information is not None
         coordinates = Coordinates(program, optimum.p)
-        with np.errstate(divide="ignore"):  # p may lie on an edge that the optimum does not
+        with np.errstate(divide="ignore", invalid="ignore"):  # p may lie on edges that the optimum does not
             gap = coordinates.vector(p) - coordinates.vector(optimum.p)
         if not np.all(np.isfinite(gap)):
             continue

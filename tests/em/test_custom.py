@@ -238,3 +238,27 @@ def test_draws_of_what_is_fixed_in_part_are_relabelled_whole():
     assert (means[..., 0, 0] < means[..., 1, 0]).all()
     np.testing.assert_array_equal(posterior["mean_free"].values, means[..., 0])
     assert posterior["mean_entry"].values.tolist() == ["0, x", "1, x"]
+
+
+def test_climbs_pass_optima_in_which_other_components_are_empty():
+    """Components 0 and 2 are the same: optima empty them, or component 1 (drawn by the test of random mixtures)."""
+    shared = mx.Exponential("x", rate=mx.Shared())
+    x = [
+        17.9627399,
+        2.01878563,
+        1.75133889,
+        2.54068632,
+        0.06300418,
+        0.23041728,
+        1.75403846,
+        1.31876321,
+        2.9586105,
+        2.35900433,
+    ]
+    x += [2.55597678, 10.56178349, 9.83824192, 1.84456613, 1.20189282, 6.97598364, 3.0698597, 4.87394643, 5.98046685]
+    x += [7.02660402, 4.98556691, 0.87642897, 8.35893206, 1.91415209, 3.23166331, 3.4158251, 2.6727317, 1.39122529]
+    x += [1.50816845, 4.25314409]
+    spec = mx.Mixture([shared, mx.Exponential("x"), shared])
+    fit = mx.fit(spec, {"x": x}, estimate="map", starts=4, rng=1)
+    one = mx.fit(mx.Mixture(mx.Exponential("x"), 1), {"x": x}, estimate="map", rng=1)
+    assert fit.log_likelihood == pytest.approx(one.log_likelihood, abs=0.01)

@@ -112,7 +112,7 @@ def main() -> None:
         "",
         f"Took {time.perf_counter() - begin:.0f} s. Load average at the end: {os.getloadavg()[0]:.1f}.",
     ]
-    write("coverage", "Coverage of intervals", lines)
+    write("interval_coverage", "Coverage of intervals", lines)
 
 
 if __name__ == "__main__":
