@@ -222,6 +222,8 @@ def _declare_rows(program: Program, likelihood: str, weights: Any, thetas: list[
     rows, parts = program.rows, parts_of(program.spec, program.rows.values)
     data = pm.Data("data", rows.filled, dims=("row", "column"))
     row_weight = pm.Data("row_weight", rows.weights, dims="row")
+    for one in (data, row_weight):  # what kernels make of the rows can then be kept
+        one.get_value(borrow=True).setflags(write=False)
     observed = pm.Data("observed", rows.observed, dims=("row", "column")) if rows.has_missing else None
     arrays = [theta[name] for part, theta in zip(parts, thetas, strict=True) for name in part.names]
     shapes = [c.layout[name].free.shape for c, part in zip(program.groups, parts, strict=True) for name in part.names]

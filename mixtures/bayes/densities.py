@@ -7,7 +7,7 @@ the EM program has its own; a check holds all three against each other. Everythi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytensor.tensor as pt
@@ -17,7 +17,7 @@ from pytensor.graph.op import Op
 
 from ..families.base import Array
 from ..linear import factors
-from .stack import disconnected, register_object_mode
+from .stack import Native, disconnected, register_native
 
 __all__ = [
     "CovarianceMap",
@@ -28,9 +28,7 @@ __all__ = [
     "coupled_density",
     "diagonal_density",
     "normal_density",
-    "simplex_jacobian",
     "spherical_density",
-    "weighted_sum",
     "wishart_density",
 ]
 
@@ -49,6 +47,7 @@ class Density(Op):
     """
 
     __props__ = ("core_ndim", "function", "n_gradients")
+    native_pays: ClassVar[bool] = True
 
     def __init__(self, function: Callable[..., Sequence[Array]], core_ndim: int, n_gradients: int) -> None:
         self.function, self.core_ndim, self.n_gradients = function, core_ndim, n_gradients
@@ -76,6 +75,18 @@ class Density(Op):
         """The call that a `DirectLinker` makes."""
         return self.evaluate
 
+    def native(self, node: Apply) -> Native | None:
+        """The compiled form of one of this module's functions, for arrays whose components agree one by one."""
+        from ..kernels import densities
+
+        ndims = _NATIVE.get(self.function)
+        if ndims is None or tuple(array.type.ndim for array in node.inputs) != ndims:
+            return None
+        counts = {array.type.shape[0] for array in node.inputs}
+        if len(counts) > 1 or None in counts:
+            return None
+        return Native(getattr(densities, self.function.__name__))
+
     def evaluate(self, *arrays: Array) -> Sequence[Array]:
         """The function's values; where it has none, -inf with slopes of 0."""
         try:
@@ -100,51 +111,78 @@ class Density(Op):
 
 
 class _Map(Op):
-    """A smooth map of coordinates with its pullback, both in NumPy."""
+    """A smooth map of coordinates, with its log Jacobian where that is not constant; one compiled function or NumPy's calls."""
 
-    def ahead(self, free: Array) -> Array:
-        """The value at coordinates."""
+    native_pays: ClassVar[bool] = True
+    ndim: ClassVar[int] = 0
+    """Axes of the coordinates that compiled functions take."""
+    core_ndim: ClassVar[int] = 1
+    """Axes of the coordinates of one value."""
+    has_jacobian: ClassVar[bool] = False
+
+    def ahead(self, free: Array) -> tuple[Array, ...]:
+        """The value at coordinates, and the log Jacobian (...,) if there is one."""
         raise NotImplementedError
 
-    def back(self, free: Array, gradient: Array) -> Array:
-        """The gradient in the coordinates, from the gradient in the value."""
+    def back(self, free: Array, *gradients: Array) -> Array:
+        """The gradient in the coordinates, from those in what `ahead` gives."""
         raise NotImplementedError
 
     def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
         """Shape of the value, from the shape of the coordinates."""
         raise NotImplementedError
 
+    def compiled(self) -> tuple[Native, Native] | None:
+        """Compiled forms of `ahead` and `back`, if there are any."""
+        return None
+
     def make_node(self, free: Any) -> Apply:
         free = pt.as_tensor_variable(free, dtype="float64")
-        return Apply(self, [free], [pt.tensor(dtype="float64", shape=self.core_shape(free.type.shape))])
+        return Apply(self, [free], [pt.tensor(dtype="float64", shape=shape) for shape in self._shapes(free.type.shape)])
+
+    def _shapes(self, free: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        batch = free[: len(free) - self.core_ndim]
+        return [self.core_shape(free), batch] if self.has_jacobian else [self.core_shape(free)]
 
     def infer_shape(self, *args: Any) -> list[Any]:
-        return [self.core_shape(tuple(args[-1][0]))]  # the shapes come last on both stacks
+        return self._shapes(tuple(args[-1][0]))  # the shapes come last on both stacks
 
     def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
         with np.errstate(all="ignore"):
-            outputs[0][0] = np.asarray(self.ahead(*inputs))
+            found = self.ahead(*inputs)
+        for storage, value in zip(outputs, found, strict=True):
+            storage[0] = np.asarray(value)
 
-    def direct(self, node: Apply) -> Callable[..., Array]:
+    def direct(self, node: Apply) -> Callable[..., Any]:
         """The call that a `DirectLinker` makes."""
-        return self.ahead
+        return self.ahead if self.has_jacobian else lambda free: self.ahead(free)[0]
+
+    def native(self, node: Apply) -> Native | None:
+        """The compiled form, for coordinates with so many axes."""
+        both = self.compiled() if node.inputs[0].type.ndim == self.ndim else None
+        return None if both is None else both[0]
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        return [Pullback(self)(inputs[0], cotangents[0])]
+        given = [
+            pt.zeros_like(output) if isinstance(cotangent.type, DisconnectedType) else cotangent
+            for output, cotangent in zip(outputs, cotangents, strict=True)
+        ]
+        return [Pullback(self)(inputs[0], *given)]
 
     L_op = pullback
 
 
 class Pullback(Op):
-    """The pullback of a map as an Op: coordinates and the gradient in the value give the gradient in the coordinates."""
+    """The pullback of a map as an Op: coordinates and the gradients in what it gives are turned into the gradient in the coordinates."""
 
     __props__ = ("map",)
+    native_pays: ClassVar[bool] = True
 
     def __init__(self, map: _Map) -> None:
         self.map = map
 
-    def make_node(self, free: Any, gradient: Any) -> Apply:
-        inputs = [pt.as_tensor_variable(free, dtype="float64"), pt.as_tensor_variable(gradient, dtype="float64")]
+    def make_node(self, free: Any, *gradients: Any) -> Apply:
+        inputs = [pt.as_tensor_variable(one, dtype="float64") for one in (free, *gradients)]
         return Apply(self, inputs, [inputs[0].type()])
 
     def infer_shape(self, *args: Any) -> list[Any]:
@@ -158,9 +196,14 @@ class Pullback(Op):
         """The call that a `DirectLinker` makes."""
         return self.evaluate
 
-    def evaluate(self, free: Array, gradient: Array) -> Array:
+    def native(self, node: Apply) -> Native | None:
+        """The compiled form, for coordinates with so many axes as the map's has."""
+        both = self.map.compiled() if node.inputs[0].type.ndim == self.map.ndim else None
+        return None if both is None else both[1]
+
+    def evaluate(self, free: Array, *gradients: Array) -> Array:
         """The pullback; 0 where it is not finite."""
-        found = self.map.back(free, gradient)
+        found = self.map.back(free, *gradients)
         return found if np.isfinite(found).all() else np.zeros_like(free)
 
 
@@ -181,6 +224,9 @@ class CovarianceMap(_Map):
 
     __props__ = ("scale", "structure")
 
+    ndim = 2
+    has_jacobian = True
+
     def __init__(self, scale: Sequence[float], structure: str) -> None:
         self.scale, self.structure = tuple(float(s) for s in scale), structure
         d = len(self.scale)
@@ -188,9 +234,23 @@ class CovarianceMap(_Map):
         rows, columns = np.tril_indices(d) if structure == "full" else (np.arange(d), np.arange(d))
         self.flat, self.on_diagonal = rows * d + columns, rows == columns
         self.unit_of = self.units[rows]
+        log_scale = np.log(self.units)
+        if structure == "full":
+            self.power = np.where(self.on_diagonal, d + 1.0 - rows, 0.0)
+            self.constant = float(d * np.log(2.0) + (d + 1) * log_scale.sum())
+        else:
+            self.power = np.full(d if structure == "diagonal" else 1, 2.0)
+            self.constant = float(len(self.power) * np.log(2.0) + 2.0 * log_scale[: len(self.power)].sum())
 
     def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*free[:-1], len(self.scale), len(self.scale))
+
+    def compiled(self) -> tuple[Native, Native]:
+        from ..kernels import densities
+
+        kind = ("full", "diagonal", "spherical").index(self.structure)
+        constants = (self.units, self.power, self.constant, kind)
+        return Native(densities.covariance, constants), Native(densities.covariance_pullback, constants)
 
     def _factor(self, free: Array) -> tuple[Array, Array]:
         """Lower factors (..., d, d) and their entries' slopes (..., m)."""
@@ -200,15 +260,18 @@ class CovarianceMap(_Map):
         factor[..., self.flat] = np.where(self.on_diagonal, slope, free * self.unit_of)
         return factor.reshape(*free.shape[:-1], d, d), slope
 
-    def ahead(self, free: Array) -> Array:
+    def ahead(self, free: Array) -> tuple[Array, Array]:
         factor, _ = self._factor(free)
-        return factor @ factor.swapaxes(-1, -2)
+        return factor @ factor.swapaxes(-1, -2), self.constant + free @ self.power
 
-    def back(self, free: Array, gradient: Array) -> Array:
+    def back(self, free: Array, *gradients: Array) -> Array:
+        gradient, of_jacobian = gradients
         factor, slope = self._factor(free)
         turned = (gradient + gradient.swapaxes(-1, -2)) @ factor
         found = turned.reshape(*turned.shape[:-2], -1)[..., self.flat] * slope
-        return found.sum(axis=-1, keepdims=True) if self.structure == "spherical" else found
+        if self.structure == "spherical":
+            found = found.sum(axis=-1, keepdims=True)
+        return np.asarray(found + of_jacobian[..., None] * self.power)
 
 
 class StructureMap(_Map):
@@ -247,10 +310,11 @@ class StructureMap(_Map):
         logs = np.concatenate([shapes, -shapes.sum(axis=-1, keepdims=True)], axis=-1)
         return np.exp(free[..., : self.volumes, None] + logs) * self.variances
 
-    def ahead(self, free: Array) -> Array:
-        return self._variances(free)[..., None] * np.eye(len(self.scale))
+    def ahead(self, free: Array) -> tuple[Array, ...]:
+        return (self._variances(free)[..., None] * np.eye(len(self.scale)),)
 
-    def back(self, free: Array, gradient: Array) -> Array:
+    def back(self, free: Array, *gradients: Array) -> Array:
+        (gradient,) = gradients
         along = self._variances(free) * gradient.diagonal(axis1=-2, axis2=-1)
         volumes, shapes = along.sum(axis=-1), along[..., :-1] - along[..., -1:]
         if self.code[0] == "E":
@@ -262,22 +326,33 @@ class SimplexMap(_Map):
     """Weights (..., K) from log ratios (..., K - 1) to the last weight."""
 
     __props__ = ()
+    ndim = 1
+    has_jacobian = True
 
     def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*free[:-1], None if free[-1] is None else free[-1] + 1)
 
-    def ahead(self, free: Array) -> Array:
-        return _shares(free)
+    def compiled(self) -> tuple[Native, Native]:
+        from ..kernels import densities
 
-    def back(self, free: Array, gradient: Array) -> Array:
+        return Native(densities.simplex), Native(densities.simplex_pullback)
+
+    def ahead(self, free: Array) -> tuple[Array, Array]:
         shares = _shares(free)
-        return (shares * (gradient - (shares * gradient).sum(axis=-1, keepdims=True)))[..., :-1]
+        return shares, np.log(shares).sum(axis=-1)
+
+    def back(self, free: Array, *gradients: Array) -> Array:
+        gradient, of_jacobian = gradients
+        shares = _shares(free)
+        found = shares * (gradient - (shares * gradient).sum(axis=-1, keepdims=True))
+        return np.asarray((found + of_jacobian[..., None] * (1.0 - shares.shape[-1] * shares))[..., :-1])
 
 
 class LocationMap(_Map):
     """center + scale * coordinates, for locations (..., d)."""
 
     __props__ = ("center", "scale")
+    ndim = 2
 
     def __init__(self, center: Sequence[float], scale: Sequence[float]) -> None:
         self.center, self.scale = (tuple(float(one) for one in value) for value in (center, scale))
@@ -286,11 +361,16 @@ class LocationMap(_Map):
     def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
         return free
 
-    def ahead(self, free: Array) -> Array:
-        return self.origin + self.units * free
+    def compiled(self) -> tuple[Native, Native]:
+        from ..kernels import densities
 
-    def back(self, free: Array, gradient: Array) -> Array:
-        return gradient * self.units
+        return Native(densities.location, (self.origin, self.units)), Native(densities.location_pullback, (self.units,))
+
+    def ahead(self, free: Array) -> tuple[Array, ...]:
+        return (self.origin + self.units * free,)
+
+    def back(self, free: Array, *gradients: Array) -> Array:
+        return gradients[0] * self.units
 
 
 def _shares(free: Array) -> Array:
@@ -300,17 +380,6 @@ def _shares(free: Array) -> Array:
 
 
 # -- the formulas -------------------------------------------------------------------------------------------------------
-
-
-def simplex_jacobian(free: Array) -> tuple[Array, Array]:
-    """Log Jacobian of `SimplexMap`, the sum of the log weights, with its gradient."""
-    shares = _shares(free)
-    return np.log(shares).sum(axis=-1), 1.0 - shares.shape[-1] * shares[..., :-1]
-
-
-def weighted_sum(free: Array, power: Array, constant: Array) -> tuple[Array, Array]:
-    """A log Jacobian that is linear in the coordinates (..., m), with its gradient."""
-    return constant + free @ power, np.broadcast_to(power, free.shape)
 
 
 def normal_density(value: Array, covariance: Array, center: Array, kappa: Array) -> tuple[Array, Array, Array]:
@@ -360,5 +429,13 @@ def _inverse_gamma(variance: Array, shape: Array, rate: Array) -> tuple[Array, A
     return -(shape + 1.0) * np.log(variance) - ratio, (ratio - shape - 1.0) / variance
 
 
+_NATIVE: dict[Callable[..., Any], tuple[int, ...]] = {
+    normal_density: (2, 3, 2, 1),
+    wishart_density: (3, 1, 3),
+    diagonal_density: (3, 1, 3),
+    spherical_density: (3, 1, 3),
+}
+"""Formulas with a compiled form of the same name in `mixtures.kernels.densities`, and the axes of what that takes."""
+
 for _op_type in (Density, CovarianceMap, StructureMap, LocationMap, SimplexMap, Pullback):
-    register_object_mode(_op_type)
+    register_native(_op_type)

@@ -28,10 +28,14 @@ _OTHER_DTYPES = {"GT", "LT", "GE", "LE", "EQ", "NEQ", "Switch", "IsNan", "IsInf"
 
 
 class DirectLinker(JITLinker):
-    """Runs a graph as one Python function that calls NumPy."""
+    """Runs a graph as one Python function that calls NumPy, or with `native` compiled functions of the nodes that have one."""
+
+    def __init__(self, *args: Any, native: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.native = native
 
     def fgraph_convert(self, fgraph: Any, order: Sequence[Apply], **kwargs: Any) -> Call:
-        return _function(fgraph, order)
+        return _function(fgraph, order, self.native)
 
     def jit_compile(self, fn: Call) -> Call:
         return fn
@@ -40,7 +44,7 @@ class DirectLinker(JITLinker):
         return [storage_map[variable] for variable in self.fgraph.inputs]
 
 
-def _function(fgraph: Any, order: Sequence[Apply]) -> Call:
+def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
     """The graph as a function from values of its inputs to a tuple of values of its outputs."""
     names: dict[Any, str] = {}
     scope: dict[str, Any] = {"errstate": np.errstate, "asarray": np.asarray}
@@ -61,9 +65,10 @@ def _function(fgraph: Any, order: Sequence[Apply]) -> Call:
         if sign:
             lines.append(f"{outputs[0]} = {f' {sign} '.join(inputs)}")
             continue
-        scope[f"f{i}"] = call = _direct(node)
-        if call is None:
-            scope[f"f{i}"] = _by_perform(node)
+        scope[f"f{i}"], constants = _direct(node, native)
+        for j, constant in enumerate(constants):
+            scope[f"c{i}_{j}"] = constant
+            inputs.append(f"c{i}_{j}")
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
     results = [_result(variable, name(variable)) for variable in fgraph.outputs]
     body = "\n".join(f"        {line}" for line in [*lines, f"return ({''.join(one + ', ' for one in results)})"])
@@ -90,12 +95,17 @@ def _keeps_dtype(node: Apply) -> bool:
         return False
 
 
-def _direct(node: Apply) -> Call | None:
-    """A function of the node's inputs in NumPy, or None."""
+def _direct(node: Apply, native: bool) -> tuple[Call, tuple[Any, ...]]:
+    """A function of the node's inputs and of some constants."""
+    if not hasattr(node.op, "direct"):
+        return _in_numpy(node) or _by_perform(node), ()
+    compiled = node.op.native(node) if native and node.op.native_pays else None
+    return (node.op.direct(node), ()) if compiled is None else (compiled.function.ready, compiled.constants)
+
+
+def _in_numpy(node: Apply) -> Call | None:
+    """A node of PyTensor's own as a NumPy function, if it has such a form."""
     op = node.op
-    if hasattr(op, "direct"):
-        own: Call = op.direct(node)
-        return own
     if isinstance(op, Elemwise):
         return _elementwise(node)
     if isinstance(op, CAReduce):

@@ -12,7 +12,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 from ..families.base import Array
-from .stack import register_object_mode
+from .stack import register_native
 
 __all__ = ["Drawing", "drawn_by"]
 
@@ -72,4 +72,4 @@ def _length(size: Any) -> int:
     return int(length)
 
 
-register_object_mode(Drawing)
+register_native(Drawing)

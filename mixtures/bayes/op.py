@@ -7,7 +7,7 @@ come from one node of the graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytensor.tensor as pt
@@ -21,7 +21,10 @@ from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
 from ..families.missing import observed_cells
 from ..spec import Mixture
-from .stack import disconnected, register_object_mode
+from .stack import Native, disconnected, register_native
+
+if TYPE_CHECKING:
+    from ..kernels.bound import Kernel
 
 __all__ = ["Part", "RowMixture", "parts_of"]
 
@@ -85,9 +88,10 @@ class RowMixture(Op):
     def __init__(self, parts: tuple[Part, ...]) -> None:
         self.parts = parts
         self.bound: kernels.Passes | None = None
+        self.chosen: dict[tuple[int, int], Native | None] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "bound": None}
+        return {"parts": self.parts, "bound": None, "chosen": {}}
 
     def make_node(self, x: Any, v: Any, weights: Any, *thetas: Any) -> Apply:
         inputs = [pt.as_tensor_variable(value, dtype="float64") for value in (x, v, weights, *thetas)]
@@ -109,6 +113,26 @@ class RowMixture(Op):
         """The call that a `DirectLinker` makes."""
         return self.evaluate
 
+    native_pays: ClassVar[bool] = False
+    """In Python the number of rows decides (see `evaluate`)."""
+
+    def native(self, node: Apply | None = None) -> Native | None:
+        """The compiled form for a mixture of one block, where its kernel has one."""
+        kernel = self._kernel()
+        if kernel is None or kernel.scores is None:
+            return None
+        return Native(kernel.scores, (np.array(self.parts[0].columns, dtype=np.intp),))
+
+    def _kernel(self) -> Kernel | None:
+        """The kernel, without rows, of the one block that the mixture is of."""
+        part, d = self.parts[0], len(self.parts[0].columns)
+        if len(self.parts) > 1 or not part.covers_all:
+            return None
+        from ..kernels.bound import RowSource
+
+        none = RowSource(np.zeros((0, d)), np.arange(d), np.zeros(d), np.ones(d))
+        return part.family.kernel(none, len(part.components))
+
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Cotangent times the scores when it is one number, else the Op with re-weighted rows."""
         if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):
@@ -128,6 +152,10 @@ class RowMixture(Op):
 
     def evaluate(self, x: Array, v: Array, weights: Array, *thetas: Array) -> list[Array]:
         """Outputs of the Op for given arrays."""
+        scores = self._scores(len(x), len(weights))
+        if scores is not None:
+            scored: list[Array] = scores.function(x, v, weights, *thetas, *scores.constants)
+            return scored
         if v.size and v.min() < 0:  # the families' statistics take non-negative weights only
             up = self.evaluate(x, np.maximum(v, 0.0), weights, *thetas)
             down = self.evaluate(x, np.maximum(-v, 0.0), weights, *thetas)
@@ -141,12 +169,20 @@ class RowMixture(Op):
             return [np.full(len(x), -np.inf), *(np.zeros_like(value) for value in (weights, *thetas))]
         return found
 
-    def _passes(self, x: Array, v: Array, n_components: int) -> kernels.Passes | None:
-        """Kernels for these rows, kept while the rows are the same and cannot change; None where NumPy's formulas are faster."""
-        bound = self.bound
-        if bound is not None and bound.values is x and bound.v is v:
-            return bound
-        blocks = [
+    def kernels_pay(self, n: int, n_components: int) -> bool:
+        """Whether n rows are enough for compiled functions, which a sampler calls ten thousand times."""
+        return kernels.pays(kernels.work(self._blocks(), n, n_components), SWITCH)
+
+    def _scores(self, n: int, n_components: int) -> Native | None:
+        """What computes everything for n rows at once, where there is such a function and it is the fastest."""
+        if (n, n_components) not in self.chosen:
+            kernel = self._kernel() if self.kernels_pay(n, n_components) else None
+            native = self.native() if kernel is not None and n <= kernel.most_scored else None
+            self.chosen[n, n_components] = native and Native(native.function.ready, native.constants)
+        return self.chosen[n, n_components]
+
+    def _blocks(self) -> list[kernels.Block]:
+        return [
             kernels.Block(
                 part.family,
                 np.array(part.components),
@@ -157,9 +193,15 @@ class RowMixture(Op):
             )
             for part in self.parts
         ]
-        if not kernels.pays(kernels.work(blocks, len(x), n_components), SWITCH):
+
+    def _passes(self, x: Array, v: Array, n_components: int) -> kernels.Passes | None:
+        """Kernels for these rows, kept while the rows are the same and cannot change; None where NumPy's formulas are faster."""
+        bound = self.bound
+        if bound is not None and bound.values is x and bound.v is v:
+            return bound
+        if not self.kernels_pay(len(x), n_components):
             return None
-        passes = kernels.Passes(x, v, blocks, n_components, threads=1)  # chains run side by side
+        passes = kernels.Passes(x, v, self._blocks(), n_components, threads=1)  # chains run side by side
         self.bound = passes if _unchanging(x) and _unchanging(v) else None
         return passes
 
@@ -255,4 +297,4 @@ def log_sum_exp(joint: Array) -> tuple[Array, Array]:
     return value, (ratio / total).T
 
 
-register_object_mode(RowMixture)
+register_native(RowMixture)

@@ -9,8 +9,6 @@ import pytensor
 from pymc.backends.ndarray import NDArray
 from pymc.pytensorf import compile as compile_graph
 
-from .stack import sampling_mode
-
 __all__ = ["Recorder"]
 
 
@@ -18,14 +16,14 @@ class Recorder(NDArray):
     """PyMC copies one recorder per chain; each copy shares the compiled function and starts empty."""
 
     @classmethod
-    def of(cls, model: pm.Model) -> Recorder:
+    def of(cls, model: pm.Model, mode: Any) -> Recorder:
         """For a model; the function is compiled here, in the mode that densities are sampled in."""
         names = model.unobserved_value_vars
         function = compile_graph(
             inputs=[pytensor.In(v, borrow=True) for v in model.value_vars],
             outputs=[pytensor.Out(v, borrow=True) for v in names],
             on_unused_input="ignore",
-            mode=sampling_mode(),
+            mode=mode,
         )
         function.trust_input = True
         return cls(model=model, vars=names, test_point=model.initial_point(), fn=function)

@@ -26,6 +26,7 @@ from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
 from .nutpie_sampler import POOL, draw_with_nutpie
+from .op import RowMixture, parts_of
 from .recorder import Recorder
 
 __all__ = ["check_sampling", "sample"]
@@ -185,6 +186,9 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
     """PyMC's own NUTS, chains in processes of their own, everything in them single-threaded."""
     from threadpoolctl import threadpool_limits
 
+    rows = program.rows
+    likelihood = RowMixture(parts_of(program.spec, rows.values))
+    mode = stack.sampling_mode(native=likelihood.kernels_pay(len(rows.values), program.n_components))
     try:
         with model, threadpool_limits(1), warnings.catch_warnings():
             # Workers call no threaded code: BLAS is limited to one thread before they are forked.
@@ -200,8 +204,8 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 init="adapt_diag",
                 initvals=[free_values(program, start.p) for start in starts],
                 compute_convergence_checks=False,
-                compile_kwargs={"mode": stack.sampling_mode()},
-                trace=Recorder.of(model),
+                compile_kwargs={"mode": mode},
+                trace=Recorder.of(model, mode),
                 callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
                 quiet=not settings["progressbar"],
             )

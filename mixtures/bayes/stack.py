@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytensor
 import xarray as xr
@@ -19,6 +20,7 @@ from .direct import DirectLinker
 
 __all__ = [
     "HAS_DATATREE",
+    "Native",
     "as_datatree",
     "check_container",
     "disconnected",
@@ -28,7 +30,7 @@ __all__ = [
     "has_group",
     "load",
     "make_container",
-    "register_object_mode",
+    "register_native",
     "sampling_mode",
     "save",
     "set_group",
@@ -50,22 +52,52 @@ def disconnected() -> Any:
     return gradient.DisconnectedType()()
 
 
-def register_object_mode(op_type: type) -> None:
-    """Let numba's linker run the Op's `perform` in object mode, without the warning of the default fallback."""
+class Native(NamedTuple):
+    """A compiled function that does an Op's work, called with the Op's inputs and then these constants."""
+
+    function: Any
+    constants: tuple[Any, ...] = ()
+
+
+def register_native(op_type: type) -> None:
+    """Let numba's linker call what the Op's `native(node)` gives; where there is none, its `perform` in object mode."""
     dispatch = importlib.import_module("pytensor.link.numba.dispatch.basic")
     fallback: Callable[..., Any] = dispatch.generate_fallback_impl
 
-    def funcify(op: Any, node: Any = None, **kwargs: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Numba will use object mode", UserWarning)
-            return fallback(op, node, **kwargs)
+    def funcify(op: Any, node: Any = None, **kwargs: Any) -> tuple[Callable[..., Any], str | None]:
+        native = op.native(node) if hasattr(op, "native") else None
+        if native is None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Numba will use object mode", UserWarning)
+                return fallback(op, node, **kwargs), None
+        return _in_numba(native, len(node.inputs), dispatch.numba_njit)
 
-    dispatch.numba_funcify.register(op_type)(funcify)
+    dispatch.register_funcify_and_cache_key(op_type)(funcify)
 
 
-def sampling_mode() -> Any:
-    """How densities are compiled for sampling: as Python calls of the few nodes there are, which takes no compiler and no time."""
-    return Mode(linker=DirectLinker(), optimizer="fast_run").excluding("fusion", "inplace")
+def _in_numba(native: Native, n_inputs: int, compile_function: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """A function of the inputs alone, and a key of the machine code that PyTensor keeps of it."""
+    from ..kernels.compiling import source_hash
+
+    own = native.function
+    function = compile_function(own.linked(), fastmath=own.fastmath, error_model="numpy")
+    said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
+    digest = hashlib.sha256(f"{source_hash()} {own.function.__qualname__} {n_inputs} {said}".encode()).hexdigest()
+    if native.constants:
+        inputs = ", ".join(f"x{i}" for i in range(n_inputs))
+        names = {f"c{i}": constant for i, constant in enumerate(native.constants)}
+        scope: dict[str, Any] = {"function": function, **names}
+        exec(f"def native({inputs}):\n    return function({', '.join([inputs, *names])})", scope)
+        function = compile_function(scope["native"])
+    return function, f"mixtures {digest}"
+
+
+def sampling_mode(*, native: bool = False) -> Any:
+    """How densities are compiled for sampling: as Python calls of the few nodes there are, which takes no compiler and no time.
+
+    With `native`, nodes with a compiled function of ours call it: that pays where there are many rows.
+    """
+    return Mode(linker=DirectLinker(native=native), optimizer="fast_run").excluding("fusion", "inplace")
 
 
 # -- containers of draws ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
 
 from ..families.base import Array
-from .densities import CovarianceMap, Density, LocationMap, SimplexMap, StructureMap, simplex_jacobian, weighted_sum
+from .densities import CovarianceMap, LocationMap, SimplexMap, StructureMap
 
 __all__ = ["LogRatios", "Standardised", "StandardisedCovariance", "VolumesAndShapes"]
 
@@ -51,10 +51,10 @@ class LogRatios(Transform):
         return pt.log(value[..., :-1]) - pt.log(value[..., -1:])
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return SimplexMap()(value)
+        return SimplexMap()(value)[0]
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        return Density(simplex_jacobian, 1, 1)(value)[0]
+        return SimplexMap()(value)[1]
 
 
 class StandardisedCovariance(Transform):
@@ -89,17 +89,14 @@ class StandardisedCovariance(Transform):
         return pt.switch(self.on_diagonal, pt.log(pt.switch(self.on_diagonal, packed, 1.0)), packed)
 
     def backward(self, value: Any, *inputs: Any) -> Any:
-        return CovarianceMap(self.scale.tolist(), self.structure)(value)
+        return self._map(value)[0]
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        log_scale = np.log(self.scale)
-        if self.structure == "full":
-            power = np.where(self.on_diagonal, self.d + 1.0 - self.lower[0], 0.0)
-            constant = self.d * np.log(2.0) + (self.d + 1) * log_scale.sum()
-        else:
-            power = np.full(self.d if self.structure == "diagonal" else 1, 2.0)
-            constant = len(power) * np.log(2.0) + 2.0 * log_scale[: len(power)].sum()
-        return Density(weighted_sum, 1, 1)(value, power, constant)[0]
+        return self._map(value)[1]
+
+    @property
+    def _map(self) -> CovarianceMap:
+        return CovarianceMap(self.scale.tolist(), self.structure)
 
 
 class VolumesAndShapes(Transform):

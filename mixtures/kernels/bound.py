@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..families.base import Array, Family, Theta
 from ..linear import Factors
-from . import bernoulli, gaussian
+from . import bernoulli, gaussian, scores
+from .compiling import Compiled
 from .softmax import ROW, TILE
 from .threads import run
 
@@ -41,6 +43,10 @@ class Kernel:
 
     whole = False
     """Whether there is `whole_pass`, for mixtures of this block alone."""
+    scores: ClassVar[Compiled | None] = None
+    """Row log densities and scores of mixtures of this block alone, in one call (see `mixtures.kernels.scores`)."""
+    most_scored: ClassVar[float] = math.inf
+    """Most rows for which `scores` is faster than passes."""
 
     def at(self, theta: Theta) -> Any:
         """What passes at theta need, computed once and before any thread starts."""
@@ -121,6 +127,7 @@ class FullGaussianKernel(Kernel):
     """
 
     whole = True
+    scores = scores.full_scores
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
@@ -178,6 +185,7 @@ class DiagonalGaussianKernel(Kernel):
     """Gaussians of one column, or with diagonal covariances."""
 
     whole = True
+    scores = scores.diagonal_scores
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
@@ -234,6 +242,8 @@ class BernoulliKernel(Kernel):
     """Bernoulli columns, packed eight to a byte when the kernel is made."""
 
     whole = True
+    scores = scores.bernoulli_scores
+    most_scored = 2000
 
     def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
         self.count, self.d = count, len(rows.columns)

@@ -7,9 +7,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, update_wrapper
 from pathlib import Path
 from threading import RLock
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -48,6 +49,8 @@ def given(ndim: int, item: Any = types.float64) -> types.Array:
 class Compiled:
     """A function compiled for one signature when it is first called; it releases the interpreter lock.
 
+    Other functions of this class that it calls are compiled on their own, so that several callers share their machine code.
+
     Parameters
     ----------
     signature
@@ -78,7 +81,18 @@ class Compiled:
 
     def _compile(self, *, cache: bool) -> Callable[..., Any]:
         decorate = numba.njit(self.signature, fastmath=self.fastmath, error_model="numpy", nogil=True, cache=cache)
-        return decorate(self.function)
+        return decorate(self.linked())
+
+    def linked(self) -> Callable[..., Any]:
+        """The function with the ones of this class that it calls in their compiled form, which numba can link."""
+        function: Any = self.function
+        names = function.__globals__
+        called = {
+            name: names[name].ready for name in function.__code__.co_names if isinstance(names.get(name), Compiled)
+        }
+        if not called:
+            return self.function
+        return update_wrapper(FunctionType(function.__code__, names | called, function.__name__), function)
 
     def __call__(self, *args: Any) -> Any:
         return self.ready(*args)
