@@ -13,7 +13,7 @@ from ..em.run import climb
 from ..families.base import Array, DegenerateComponentError
 from ..partition import squared_distances, unit_variance
 
-__all__ = ["CLOUD", "ChainStart", "chain_starts"]
+__all__ = ["CLOUD", "ChainStart", "chain_starts", "interior"]
 
 CLOUD = 0.5
 """Spread of the cloud, in standard errors of the estimate."""
@@ -52,7 +52,7 @@ def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Ge
     """
     dispersed = -(-chains // EVERY) if chains > 1 else 0
     kinds = ["cloud"] * (chains - dispersed) + ["dispersed"] * dispersed
-    inside = _inside(program, program.to_standard(pivot))
+    inside = interior(program, program.to_standard(pivot))
     cloud = _Cloud(program, inside)
     standard = program.to_standard(pivot)
     makers = {"cloud": cloud.draw, "dispersed": lambda stream: _dispersed(program, standard, cloud, stream)}
@@ -60,7 +60,7 @@ def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Ge
     return [ChainStart(program.to_data(makers[kind](s)), kind) for kind, s in zip(kinds, streams, strict=True)]
 
 
-def _inside(program: Program, p: Params) -> Params:
+def interior(program: Program, p: Params) -> Params:
     """The point moved off the edges of the parameter space, where free coordinates are infinite, by half a row's worth."""
     weights = p.weights
     if program.fixed_weights is None:
@@ -124,7 +124,7 @@ def _dispersed(program: Program, pivot: Params, cloud: _Cloud, rng: np.random.Ge
         try:
             found = climb(program, SQUAREM(max_passes=2000), _random_partition(program, rng))
             if found.kind == "optimum" and not _log_mass(program, found.p) < best - NEGLIGIBLE:
-                around = _Cloud(program, _inside(program, _shuffled(program, found.p, rng)))
+                around = _Cloud(program, interior(program, _shuffled(program, found.p, rng)))
                 return around.draw(rng, WIDE)
         except (DegenerateComponentError, np.linalg.LinAlgError):
             continue
@@ -156,4 +156,4 @@ def _random_partition(program: Program, rng: np.random.Generator) -> Params:
     centers = z[rng.choice(len(z), size=min(count, len(z)), replace=False, p=program.v / program.total)]
     R = np.full((len(z), count), 0.05 / count)
     R[np.arange(len(z)), squared_distances(z, centers).argmin(axis=1)] += 0.95
-    return _inside(program, program.from_responsibilities(R))
+    return interior(program, program.from_responsibilities(R))

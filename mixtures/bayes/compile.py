@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
 
@@ -18,6 +19,7 @@ from ..spec import Mixture, check_specification, free_dim, free_entry_dim
 from .drawing import drawn_by
 from .op import Part, RowMixture, parts_of, split_thetas
 from .priors import declare
+from .stack import sampling_mode
 from .transforms import LogRatios
 
 __all__ = ["compile_pymc"]
@@ -211,6 +213,18 @@ def free_values(program: Program, p: Params) -> dict[str, Array]:
             if layout.owners.any():
                 everyone = layout.owners.all() and not layout.is_partial
                 found[name if everyone else free_name(name)] = owned(layout, value)
+    return found
+
+
+def sampled_point(model: pm.Model, program: Program, p: Params) -> dict[str, Array]:
+    """The coordinates that are sampled at parameters p in data units, keyed by value variable; p lies inside the parameter space."""
+    named, found = free_values(program, p), {}
+    for variable in model.free_RVs:
+        transform, value = model.rvs_to_transforms[variable], np.asarray(named[variable.name], dtype=np.float64)
+        if transform is not None:
+            forward = pt.as_tensor(transform.forward(value, *variable.owner.inputs))
+            value = pytensor.function([], forward, mode=sampling_mode(), on_unused_input="ignore")()
+        found[model.rvs_to_values[variable].name] = np.asarray(value)
     return found
 
 

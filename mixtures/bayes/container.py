@@ -16,7 +16,7 @@ from ..families.base import Array, Theta
 from ..matching import rows_to_match_on
 from ..spec import Mixture
 from . import stack
-from .op import log_joint, log_sum_exp, parts_of
+from .op import RowMixture, parts_of
 from .relabel import Relabelling, permute, relabel
 
 __all__ = ["MAX_LOG_LIKELIHOOD", "assemble"]
@@ -86,12 +86,9 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
     n = len(rows.values)
     if n * len(draws) > MAX_LOG_LIKELIHOOD:
         return None
-    parts = parts_of(spec, rows.values)
-    columns = [np.ascontiguousarray(rows.values[:, part.columns]) for part in parts]
-    found = np.empty((len(draws), n))
-    with np.errstate(all="ignore"):
-        for s, (weights, thetas) in enumerate(draws):
-            found[s] = log_sum_exp(log_joint(parts, columns, np.log(weights), thetas))[0]
+    likelihood, found = RowMixture(parts_of(spec, rows.values)), np.empty((len(draws), n))
+    for s, (weights, thetas) in enumerate(draws):
+        found[s] = likelihood.row_densities(rows.values, weights, thetas)
     return found
 
 

@@ -169,6 +169,17 @@ class RowMixture(Op):
             return [np.full(len(x), -np.inf), *(np.zeros_like(value) for value in (weights, *thetas))]
         return found
 
+    def row_densities(self, x: Array, weights: Array, thetas: Sequence[Theta]) -> Array:
+        """Log densities (n,) of rows x (n, c)."""
+        native = self._scores(len(x), len(weights))
+        if native is None:
+            columns = [np.ascontiguousarray(x[:, part.columns]) for part in self.parts]
+            with np.errstate(all="ignore"):
+                return log_sum_exp(log_joint(self.parts, columns, np.log(weights), thetas))[0]
+        flat = [theta[name] for part, theta in zip(self.parts, thetas, strict=True) for name in part.names]
+        found: Array = native.function(x, np.broadcast_to(1.0, len(x)), weights, *flat, *native.constants)[0]
+        return found
+
     def kernels_pay(self, n: int, n_components: int) -> bool:
         """Whether n rows are enough for compiled functions, which a sampler calls ten thousand times."""
         return kernels.pays(kernels.work(self._blocks(), n, n_components), SWITCH)

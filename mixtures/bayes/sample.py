@@ -15,16 +15,17 @@ import numpy as np
 import pymc as pm
 
 from ..arguments import check_kind, check_whole
-from ..em.program import Program
+from ..em.program import Params, Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
 from . import stack
-from .chains import ChainStart, chain_starts
+from .chains import ChainStart, chain_starts, interior
 from .compile import compile_pymc, free_values
 from .container import assemble
+from .metric import informed_step
 from .nutpie_sampler import POOL, draw_with_nutpie
 from .op import RowMixture, parts_of
 from .recorder import Recorder
@@ -125,7 +126,11 @@ def sample(
             model = compile_pymc(resolved, rows)
             if not model.free_RVs:
                 raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
-            trace = (draw_with_nutpie if pooled else _draw)(model, program, starts, **settings)
+            if pooled:
+                trace = draw_with_nutpie(model, program, starts, **settings)
+            else:
+                inside = program.to_data(interior(program, program.to_standard(pivot.params)))
+                trace = _draw(model, program, inside, starts, **settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -182,7 +187,16 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores: int, **settings: Any) -> Any:
+def _draw(
+    model: pm.Model,
+    program: Program,
+    estimate: Params,
+    starts: list[ChainStart],
+    *,
+    cores: int,
+    target_accept: float,
+    **settings: Any,
+) -> Any:
     """PyMC's own NUTS, chains in processes of their own, everything in them single-threaded."""
     from threadpoolctl import threadpool_limits
 
@@ -201,10 +215,9 @@ def _draw(model: pm.Model, program: Program, starts: list[ChainStart], *, cores:
                 blas_cores=cores,
                 mp_ctx=START_METHOD,
                 nuts_sampler="pymc",
-                init="adapt_diag",
+                step=informed_step(model, program, estimate, mode=mode, target_accept=target_accept),
                 initvals=[free_values(program, start.p) for start in starts],
                 compute_convergence_checks=False,
-                compile_kwargs={"mode": mode},
                 trace=Recorder.of(model, mode),
                 callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
                 quiet=not settings["progressbar"],

@@ -80,9 +80,10 @@ def _in_numba(native: Native, n_inputs: int, compile_function: Callable[..., Any
     from ..kernels.compiling import source_hash
 
     own = native.function
-    function = compile_function(own.linked(), fastmath=own.fastmath, error_model="numpy")
     said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
-    digest = hashlib.sha256(f"{source_hash()} {own.function.__qualname__} {n_inputs} {said}".encode()).hexdigest()
+    linked = own.linked()
+    digest = hashlib.sha256(f"{source_hash()} {linked.__qualname__} {n_inputs} {said}".encode()).hexdigest()
+    function = compile_function(linked, fastmath=own.fastmath, error_model="numpy")
     if native.constants:
         inputs = ", ".join(f"x{i}" for i in range(n_inputs))
         names = {f"c{i}": constant for i, constant in enumerate(native.constants)}

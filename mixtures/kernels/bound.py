@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,9 @@ class Kernel:
 
     whole = False
     """Whether there is `whole_pass`, for mixtures of this block alone."""
-    scores: ClassVar[Compiled | None] = None
+    scores: Compiled | None = None
     """Row log densities and scores of mixtures of this block alone, in one call (see `mixtures.kernels.scores`)."""
-    most_scored: ClassVar[float] = math.inf
+    most_scored: float = math.inf
     """Most rows for which `scores` is faster than passes."""
 
     def at(self, theta: Theta) -> Any:
@@ -127,11 +127,13 @@ class FullGaussianKernel(Kernel):
     """
 
     whole = True
-    scores = scores.full_scores
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
         self.wide = 4 * -(-self.d // 4)
+        self.scores, self.one_pass = scores.full_scores, gaussian.full_pass
+        if self.d == 2:
+            self.scores, self.one_pass = scores.pair_scores, gaussian.pair_pass
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
@@ -160,7 +162,7 @@ class FullGaussianKernel(Kernel):
     ) -> float:
         mean, inverse, constant = at
         return float(
-            gaussian.full_pass(
+            self.one_pass(
                 *self.source,
                 v,
                 mean,

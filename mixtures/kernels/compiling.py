@@ -6,11 +6,11 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from functools import cache, cached_property, update_wrapper
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from threading import RLock
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import numba
@@ -57,10 +57,18 @@ class Compiled:
         numba's result type called with its argument types.
     function
         What to compile.
+    calls
+        Other functions of this class in place of the ones that it calls by name.
     """
 
-    def __init__(self, signature: Any, function: Callable[..., Any], fastmath: set[str] = ROUNDING) -> None:
-        self.signature, self.function, self.fastmath = signature, function, fastmath
+    def __init__(
+        self,
+        signature: Any,
+        function: Callable[..., Any],
+        fastmath: set[str] = ROUNDING,
+        calls: Mapping[str, Compiled] = MappingProxyType({}),
+    ) -> None:
+        self.signature, self.function, self.fastmath, self.calls = signature, function, fastmath, calls
 
     @cached_property
     def ready(self) -> Callable[..., Any]:
@@ -86,13 +94,18 @@ class Compiled:
     def linked(self) -> Callable[..., Any]:
         """The function with the ones of this class that it calls in their compiled form, which numba can link."""
         function: Any = self.function
-        names = function.__globals__
+        names = {**function.__globals__, **self.calls}
         called = {
             name: names[name].ready for name in function.__code__.co_names if isinstance(names.get(name), Compiled)
         }
         if not called:
             return self.function
-        return update_wrapper(FunctionType(function.__code__, names | called, function.__name__), function)
+        linked: Any = FunctionType(function.__code__, names | called, function.__name__)
+        linked.__module__ = function.__module__
+        linked.__qualname__ = "_with".join(
+            [function.__qualname__, *(one.function.__name__ for one in self.calls.values())]
+        )
+        return linked
 
     def __call__(self, *args: Any) -> Any:
         return self.ready(*args)

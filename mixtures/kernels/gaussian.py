@@ -12,7 +12,15 @@ from numba.core import types
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, soft_tile
 
-__all__ = ["density", "diagonal_density", "diagonal_pass", "diagonal_statistics", "full_pass", "statistics"]
+__all__ = [
+    "density",
+    "diagonal_density",
+    "diagonal_pass",
+    "diagonal_statistics",
+    "full_pass",
+    "pair_pass",
+    "statistics",
+]
 
 _1, _2, _3 = ROW, 2 * ROW, 3 * ROW  # where the columns of a group begin, after the first
 
@@ -173,16 +181,33 @@ def _full_pass(
         _load_weights(v, begin, count, weight)
         joint[:] = 0.0
         for j in range(k):
-            if columns.size == 2:
-                _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j, 0], joint[j], count)
-            else:
-                _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
+            _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
-            if columns.size == 2:
-                _sums_two(joint[j], y[j, 0], first[j], second[j], count)
-            else:
-                _sums(joint[j], y[j], first[j], second[j], count)
+            _sums(joint[j], y[j], first[j], second[j], count)
+        if rows.size > 0:
+            for b in range(count):
+                rows[begin + b] = work[2, b]
+    return value
+
+
+def _pair_pass(
+    values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
+):
+    k = mean.shape[0]
+    x, y = np.empty((1, 4 * ROW)), np.empty((k, 4 * ROW))
+    joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
+    value = 0.0
+    for begin in range(start, stop, TILE):
+        count = min(TILE, stop - begin)
+        _load(values, columns, center, inverse_scale, begin, count, x)
+        _load_weights(v, begin, count, weight)
+        joint[:] = 0.0
+        for j in range(k):
+            _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
+        value += soft_tile(joint, weight, count, work, mass)
+        for j in range(k):
+            _sums_two(joint[j], y[j], first[j], second[j], count)
         if rows.size > 0:
             for b in range(count):
                 rows[begin + b] = work[2, b]
@@ -192,10 +217,11 @@ def _full_pass(
 _ROWS = (read_only(2), given(1, types.intp), given(1), given(1))
 _RANGE = (types.intp, types.intp)
 
-full_pass = Compiled(
-    types.float64(*_ROWS, read_only(1), given(2), given(3), given(1), *_RANGE, array(1), array(1), array(2), array(3)),
-    _full_pass,
+_OF_PASSES = types.float64(
+    *_ROWS, read_only(1), given(2), given(3), given(1), *_RANGE, array(1), array(1), array(2), array(3)
 )
+
+full_pass = Compiled(_OF_PASSES, _full_pass)
 """The whole pass of a mixture of Gaussians over rows start to stop.
 
 full_pass(values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second) -> value,
@@ -203,6 +229,8 @@ the sum of v times row values. inverse (K, d, d) is that of the Cholesky factors
 plus the log weight; row values go to rows (n,) unless that is empty; mass (K,), first (K, d) and the lower triangle of second
 (K, d, d) are added to.
 """
+pair_pass = Compiled(_OF_PASSES, _pair_pass)
+"""The same for two columns, where nothing but the two is computed (arrays are filled up to four all the same)."""
 
 
 def _density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):

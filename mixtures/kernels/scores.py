@@ -16,9 +16,9 @@ import numpy as np
 from numba.core import types
 
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
-from .gaussian import diagonal_pass, full_pass
+from .gaussian import diagonal_pass, full_pass, pair_pass
 
-__all__ = ["bernoulli_scores", "diagonal_scores", "full_scores", "invert_factor"]
+__all__ = ["bernoulli_scores", "diagonal_scores", "full_scores", "invert_factor", "pair_scores"]
 
 HALF_LOG_TAU = 0.5 * np.log(2.0 * np.pi)
 
@@ -214,6 +214,8 @@ def _signature(*ndims):
 
 full_scores = Compiled(_signature(2, 3), _full_scores)
 """Gaussians with full covariances: parameters mean (K, d) and covariance (K, d, d)."""
+pair_scores = Compiled(_signature(2, 3), _full_scores, calls={"full_pass": pair_pass})
+"""The same for two columns."""
 diagonal_scores = Compiled(_signature(2, 3), _diagonal_scores)
 """Gaussians with diagonal covariances, or of one column; entries off the diagonal have slope 0."""
 bernoulli_scores = Compiled(_signature(2), _bernoulli_scores)

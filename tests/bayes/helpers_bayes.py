@@ -8,8 +8,6 @@ import pymc as pm
 import pytest
 
 import mixtures as mx
-from mixtures.bayes import stack
-from mixtures.bayes.compile import free_values
 from mixtures.bayes.reference import Reference
 from mixtures.data import Rows
 from mixtures.em.coordinates import Coordinates, newton_decrement
@@ -73,19 +71,6 @@ def _add(a, b):
     if isinstance(a, np.ndarray):
         return a + b
     return [{name: one[name] + other[name] for name in one} for one, other in zip(a, b, strict=True)]
-
-
-def value_point(model: pm.Model, program: Program, p: Params) -> dict:
-    """The model's sampled coordinates at parameters in data units."""
-    named = free_values(program, p)
-    found = {}
-    for rv in model.free_RVs:
-        transform, value = model.rvs_to_transforms[rv], np.asarray(named[rv.name], dtype=float)
-        if transform is not None:
-            forward = transform.forward(value, *rv.owner.inputs)
-            value = forward.eval(mode=stack.sampling_mode()) if hasattr(forward, "eval") else np.asarray(forward)
-        found[model.rvs_to_values[rv].name] = value
-    return found
 
 
 def toy(seed: int = 0, n: int = 60) -> dict:

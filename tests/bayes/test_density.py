@@ -3,11 +3,12 @@
 import numpy as np
 import pymc as pm
 import pytest
-from helpers_bayes import BOUND, CASES, Bound, stationary_by_pymc, value_point
+from helpers_bayes import BOUND, CASES, Bound, stationary_by_pymc
 from scipy import stats
 
 import mixtures as mx
 from mixtures.bayes import stack
+from mixtures.bayes.compile import sampled_point
 from mixtures.bayes.reference import Reference
 
 bound = pytest.mark.parametrize("case", BOUND)
@@ -23,7 +24,7 @@ def test_the_sampled_model_is_likelihood_times_prior_on_the_named_parameters(cas
     model = case.model
     density = model.compile_logp(jacobian=False, mode=MODE)
     for p in case.points():
-        assert relative(density(value_point(model, case.program, p)), case.log_posterior(p)) < 1e-8
+        assert relative(density(sampled_point(model, case.program, p)), case.log_posterior(p)) < 1e-8
 
 
 @pytest.mark.parametrize("name", ["full", "full tied", "diagonal", "spherical tied", "product", "patterns with counts"])
@@ -32,7 +33,7 @@ def test_the_reference_model_is_the_same_density(name: str):
     model = mx.compile_pymc(case.spec, case.data, likelihood="reference", sample_weight=case.sample_weight)
     density = model.compile_logp(jacobian=False, mode=MODE)
     p = case.estimate
-    assert relative(density(value_point(model, case.program, p)), case.log_posterior(p)) < 1e-8
+    assert relative(density(sampled_point(model, case.program, p)), case.log_posterior(p)) < 1e-8
 
 
 @bound
@@ -54,7 +55,7 @@ def test_the_gradient_of_the_sampled_model_equals_differences(case: Bound):
     model = case.model
     function = model.logp_dlogp_function(ravel_inputs=True, mode=MODE)
     function.set_extra_values({})
-    point = value_point(model, case.program, case.estimate)
+    point = sampled_point(model, case.program, case.estimate)
     x = np.concatenate([np.ravel(point[v.name]) for v in model.value_vars]) + 0.05
     _, gradient = function(x)
     gradient = gradient.copy()
@@ -67,7 +68,7 @@ def test_the_gradient_of_the_sampled_model_equals_differences(case: Bound):
 def test_the_log_jacobian_is_that_of_the_transforms(case: Bound):
     """Transformed draws of the prior have the density with Jacobian: checked by differences of the map itself."""
     model = case.model
-    point = value_point(model, case.program, case.estimate)
+    point = sampled_point(model, case.program, case.estimate)
     for rv in model.free_RVs:
         transform, value = model.rvs_to_transforms[rv], point[model.rvs_to_values[rv].name]
         if transform.name not in ("standard", "ratios"):
@@ -123,7 +124,7 @@ def test_log_priors_of_covariances_agree_with_scipy():
         assert found == pytest.approx(density + on_mean, rel=1e-10)
         model = mx.compile_pymc(case.spec, case.data)
         priors = model.compile_fn(model.logp(vars=model.free_RVs, jacobian=False), mode=MODE)
-        assert priors(value_point(model, case.program, p)) == pytest.approx(found, rel=1e-10)
+        assert priors(sampled_point(model, case.program, p)) == pytest.approx(found, rel=1e-10)
 
 
 def test_pointwise_log_likelihood_has_one_number_per_row():
@@ -131,7 +132,7 @@ def test_pointwise_log_likelihood_has_one_number_per_row():
     model = case.model
     (pointwise,) = model.logp(vars=[model["y"]], sum=False)
     assert pointwise.ndim == 1
-    found = model.compile_fn(pointwise, mode=MODE)(value_point(model, case.program, case.estimate))
+    found = model.compile_fn(pointwise, mode=MODE)(sampled_point(model, case.program, case.estimate))
     standard = case.program.to_standard(case.estimate)
     np.testing.assert_allclose(found, case.program.row_log_likelihood(standard), rtol=1e-10)
 

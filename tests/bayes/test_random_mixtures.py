@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import mixtures as mx
+from mixtures.bayes.compile import sampled_point
 
 COUNT = int(os.environ.get("MIXTURES_RANDOM", "15"))
 STRUCTURES = ["full", "diagonal", "spherical"]
@@ -166,11 +167,10 @@ def test_both_programs_describe_the_same_model(case):
         return
     model = case.model
     density = model.compile_logp(jacobian=False, mode=_mode())
-    from helpers_bayes import value_point
 
     if fit is not None and fit.status is mx.Status.CONVERGED:
         expected = case.log_posterior(fit.params)
-        assert float(density(value_point(model, program, fit.params))) == pytest.approx(expected, rel=1e-8, abs=1e-8)
+        assert float(density(sampled_point(model, program, fit.params))) == pytest.approx(expected, rel=1e-8, abs=1e-8)
 
 
 def _mode():
