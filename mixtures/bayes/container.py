@@ -16,7 +16,7 @@ from ..families.base import Array, Theta
 from ..matching import rows_to_match_on
 from ..spec import Mixture
 from . import stack
-from .op import RowMixture, parts_of
+from .op import RowMixture
 from .relabel import Relabelling, permute, relabel
 
 __all__ = ["MAX_LOG_LIKELIHOOD", "assemble"]
@@ -86,7 +86,7 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
     n = len(rows.values)
     if n * len(draws) > MAX_LOG_LIKELIHOOD:
         return None
-    likelihood, found = RowMixture(parts_of(spec, rows.values)), np.empty((len(draws), n))
+    likelihood, found = RowMixture.of(spec, rows.values), np.empty((len(draws), n))
     for s, (weights, thetas) in enumerate(draws):
         found[s] = likelihood.row_densities(rows.values, weights, thetas)
     return found

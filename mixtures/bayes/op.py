@@ -90,6 +90,11 @@ class RowMixture(Op):
         self.bound: kernels.Passes | None = None
         self.chosen: dict[tuple[int, int], Native | None] = {}
 
+    @classmethod
+    def of(cls, spec: Mixture, values: Array) -> RowMixture:
+        """For a specification and rows (n, c), whose missing cells are NaN."""
+        return cls(parts_of(spec, values))
+
     def __getstate__(self) -> dict[str, Any]:
         return {"parts": self.parts, "bound": None, "chosen": {}}
 

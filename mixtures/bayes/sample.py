@@ -27,7 +27,7 @@ from .compile import compile_pymc, free_values
 from .container import assemble
 from .metric import informed_step
 from .nutpie_sampler import POOL, draw_with_nutpie
-from .op import RowMixture, parts_of
+from .op import RowMixture
 from .recorder import Recorder
 
 __all__ = ["check_sampling", "sample"]
@@ -201,7 +201,7 @@ def _draw(
     from threadpoolctl import threadpool_limits
 
     rows = program.rows
-    likelihood = RowMixture(parts_of(program.spec, rows.values))
+    likelihood = RowMixture.of(program.spec, rows.values)
     mode = stack.sampling_mode(native=likelihood.kernels_pay(len(rows.values), program.n_components))
     try:
         with model, threadpool_limits(1), warnings.catch_warnings():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...bayes.op import RowMixture, parts_of
+from ...bayes.op import RowMixture
 from ...em.program import Params, Program
 from ..evidence import Evidence
 from ..outcome import Check, CheckStatus
@@ -21,7 +21,7 @@ def density_identity(evidence: Evidence) -> Check:
     """NumPy program and Op each against PyMC's own distributions, per row and for the log prior with its constants."""
     worst = {"rows, NumPy": 0.0, "rows, Op": 0.0, "log prior": 0.0}
     where = dict.fromkeys(worst, "")
-    op, rows = RowMixture(parts_of(evidence.resolved, evidence.rows.values)), evidence.rows
+    op, rows = RowMixture.of(evidence.resolved, evidence.rows.values), evidence.rows
     program = evidence.mle.program
     count = 0
     for place, p in _points(evidence):
