@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BootstrapTest", "Selection", "bootstrap_test", "select"]
 
-SMALLER_IS_BETTER = {"aic": True, "bic": True, "icl": True, "held_out": False}
+SMALLER_IS_BETTER = {"aic": True, "bic": True, "icl": True, "held_out": False, "loo": False}
 """The criteria, and whether smaller is better."""
+
+CRITERIA = ("specification", "components", "log_likelihood", "parameters", "aic", "bic", "icl")
+LOO = ("loo", "loo_se", "loo_doubtful_rows")
+"""Columns of the table."""
 
 SPECIFICATIONS = "pass one or more specifications, e.g. [mx.Mixture(..., n_components=k) for k in (1, 2, 3)]"
 
@@ -45,8 +49,9 @@ class Selection:
         One fit each; None where there is none.
     table
         One row per specification: number of components, log-likelihood, number of free parameters, AIC, BIC and ICL (all three on the scale of
-        -2 log L: smaller is better), the held-out log density where it was asked for (larger is better), and how the fit ended. A nearly
-        singular fit has no criteria.
+        -2 log L: smaller is better), what was asked for of the held-out log density and the leave-one-out log density of the posterior
+        (larger is better) with its standard error and the number of rows whose Pareto k is too high for it to be trusted, and how the fit
+        ended. A nearly singular fit has no criteria, but a posterior may have.
     """
 
     specifications: tuple[Mixture, ...]
@@ -54,7 +59,7 @@ class Selection:
     table: pd.DataFrame
 
     def best(self, criterion: str = "bic") -> EMFit:
-        """The fit that is best by "aic", "bic", "icl" or "held_out".
+        """The fit that is best by "aic", "bic", "icl", "held_out" or "loo".
 
         Raises
         ------
@@ -104,6 +109,7 @@ def select(
     sample_weight: Any = None,
     starts: int = 50,
     folds: int = 0,
+    loo: bool | Mapping[str, Any] = False,
     rng: RNGLike = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -125,6 +131,9 @@ def select(
         Starts of each fit.
     folds
         At least 2 adds the cross-validated log density: every row's, under the fit to the other folds, summed. 0 leaves it out.
+    loo
+        True samples every specification's posterior and adds its leave-one-out log density (`mixtures.loo`); a dict of options for
+        `mixtures.sample`, such as {"draws": 500}, does the same with these. Specifications whose posterior cannot be sampled say so.
     rng
         Seed or generator.
     jobs
@@ -151,13 +160,17 @@ def select(
     References
     ----------
     Schwarz (1978), Annals of Statistics 6, 461-464 (BIC). Biernacki, Celeux & Govaert (2000), IEEE PAMI 22, 719-725 (ICL, with the most
-    probable components as mclust has it). Smyth (2000), Statistics and Computing 10, 63-72 (held-out density).
+    probable components as mclust has it). Smyth (2000), Statistics and Computing 10, 63-72 (held-out density). Vehtari, Gelman & Gabry
+    (2017), Statistics and Computing 27, 1413-1432 (leave-one-out density).
     """
     check_kind(specs, Iterable, "select(specs, data)", SPECIFICATIONS)
     specs = (specs,) if isinstance(specs, Mixture) else tuple(specs)
     _check(specs, folds)
     check_whole("select", "starts", starts, 1)
     check_callable("select", "progress", progress, "lambda done, total: print(done, total)")
+    check_kind(
+        loo, (bool, Mapping), "select(loo=...)", "pass True, False or options of mx.sample such as {'draws': 500}"
+    )
     _check_columns_are_there(data, specs[0])
     generator = as_generator(rng)
     seeds = spawn_seeds(generator, 2 * len(specs))
@@ -185,13 +198,19 @@ def select(
                 break
             if progress is not None:
                 progress(count + 1, len(specs))
+        if loo is not False:
+            options = {} if loo is True else dict(loo)
+            for i, seed in enumerate(spawn_seeds(generator, len(specs))):
+                records[i] |= _left_out(
+                    specs[i], data, records[i]["status"], rng=seed, sample_weight=sample_weight, **options
+                )
     except (KeyboardInterrupt, InterruptedRunError):
         pass
     import pandas as pd
 
     table = pd.DataFrame(records)
-    if not folds:
-        table = table.drop(columns="held_out")
+    columns = [*(["held_out"] if folds else []), *(LOO if loo is not False else [])]
+    table = table.reindex(columns=[*CRITERIA, *columns, "status"])
     return Selection(specs, tuple(fits), table.set_index("specification"))
 
 
@@ -226,6 +245,7 @@ def _blank(spec: Mixture, status: str) -> dict[str, Any]:
         "bic": np.nan,
         "icl": np.nan,
         "held_out": np.nan,
+        **dict.fromkeys(LOO, np.nan),
         "status": status,
     }
 
@@ -259,6 +279,21 @@ def _log_certainty(found: EMFit, rows: Rows) -> float:
     program = Program(found.resolved, rows)
     R = program.responsibilities(program.to_standard(found.params))
     return float(rows.weights @ np.log(R.max(axis=1)))
+
+
+def _left_out(spec: Mixture, data: Any, status: str, **options: Any) -> dict[str, Any]:
+    """Leave-one-out log density of the posterior, or in the status why there is none."""
+    from importlib import import_module
+
+    try:
+        posterior = import_module("mixtures.bayes.sample").sample(spec, data, **options)
+        if posterior.attrs["mixtures_interrupted"]:
+            raise KeyboardInterrupt
+        found = import_module("mixtures.bayes.loo").loo(posterior, pointwise=True)
+    except (DataError, FitError, UnsupportedError) as error:
+        return {"status": f"{status}; loo: {error}"}
+    doubtful = int(np.sum(np.asarray(found.pareto_k) > found.good_k))
+    return dict(zip(LOO, (float(found.elpd), float(found.se), doubtful), strict=True))
 
 
 class _People(NamedTuple):

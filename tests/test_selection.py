@@ -261,3 +261,21 @@ MCLUST = {
     "EVV": (-379.9146, -259.0164, -222.7946, -222.3485, NONE, NONE),
     "VVV": (-379.9146, -214.3547, -180.1858, -167.4862, -152.9095, -154.4236),
 }
+
+
+@pytest.mark.slow
+def test_loo_is_that_of_the_posteriors_and_says_why_there_is_none(old_faithful):
+    short = {"draws": 200, "tune": 300, "chains": 2}
+    specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2)]
+    found = mx.select(specs, old_faithful, rng=1, loo=short)
+    assert found.best("loo").specification == specs[1]
+    assert found.table["loo_doubtful_rows"].tolist() == [0, 0]
+    posterior = mx.sample(specs[0], old_faithful, rng=5, draws=1000, tune=500, chains=2)
+    assert found.table["loo"].iloc[0] == pytest.approx(float(mx.loo(posterior).elpd), abs=0.3)
+    unsupported = mx.Mixture(mx.Gaussian("eruptions", "waiting", structure="VVE"), n_components=2)
+    table = mx.select([unsupported], old_faithful, rng=1, starts=5, loo=short).table
+    assert np.isnan(table["loo"].iloc[0])
+    assert "loo: " in table["status"].iloc[0]
+    assert "VVE" in table["status"].iloc[0]
+    with pytest.raises(mx.SpecError, match=r"select\(loo=...\)"):
+        mx.select(specs, old_faithful, loo=3)
