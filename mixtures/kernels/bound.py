@@ -52,8 +52,8 @@ class Kernel:
         """What passes at theta need, computed once and before any thread starts."""
         raise NotImplementedError
 
-    def sums(self) -> Sums:
-        """Accumulators, zero."""
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the accumulators that `statistics` adds to; asked for after `at`."""
         raise NotImplementedError
 
     def work_per_row(self) -> int:
@@ -86,15 +86,20 @@ class Kernel:
 class NumPyKernel(Kernel):
     """The formulas of a family without kernels."""
 
-    def __init__(self, rows: RowSource, family: Family) -> None:
-        self.rows, self.family = rows, family
+    def __init__(self, rows: RowSource, family: Family, count: int) -> None:
+        self.rows, self.family, self.count = rows, family, count
+        self.found: dict[str, tuple[int, ...]] = {}
 
     def at(self, theta: Theta) -> Theta:
-        self.family.log_density(self.rows.standardised(0, 1), theta)  # shows what is wrong with theta
+        row = self.rows.standardised(0, 1)
+        self.family.log_density(row, theta)  # shows what is wrong with theta
+        if not self.found:
+            statistics = self.family.statistics(row, np.ones((1, self.count)), theta)
+            self.found = {name: value.shape for name, value in statistics.items()}
         return theta
 
-    def sums(self) -> Sums:
-        return {}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return self.found
 
     def density(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
         density = self.family.log_density(self.rows.standardised(start, stop), at)
@@ -107,7 +112,7 @@ class NumPyKernel(Kernel):
     ) -> None:
         own = joint[:, places, :TILE].transpose(0, 2, 1).reshape(-1, len(places))[: stop - start]
         for name, value in self.family.statistics(self.rows.standardised(start, stop), own, at).items():
-            sums[name] = sums[name] + value if name in sums else value
+            sums[name] += value
 
     def named(self, mass: Array, sums: Sums) -> Sums:
         return sums
@@ -134,6 +139,8 @@ class FullGaussianKernel(Kernel):
         self.scores, self.one_pass = scores.full_scores, gaussian.full_pass
         if self.d == 2:
             self.scores, self.one_pass = scores.pair_scores, gaussian.pair_pass
+        i, j = np.indices((self.d, self.d))
+        self.mirrored = np.maximum(i, j) * self.wide + np.minimum(i, j)  # where the lower triangle has each entry
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
@@ -142,8 +149,8 @@ class FullGaussianKernel(Kernel):
         mean[:, : self.d], inverse[:, : self.d, : self.d] = theta["mean"], found.inverse
         return mean, inverse, -0.5 * self.d * np.log(2.0 * np.pi) - found.half_log_det
 
-    def sums(self) -> Sums:
-        return {"first": np.zeros((self.count, self.wide)), "second": np.zeros((self.count, self.wide, self.wide))}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"first": (self.count, self.wide), "second": (self.count, self.wide, self.wide)}
 
     def work_per_row(self) -> int:
         return self.count * self.wide
@@ -178,8 +185,7 @@ class FullGaussianKernel(Kernel):
         )
 
     def named(self, mass: Array, sums: Sums) -> Sums:
-        lower = sums["second"][:, : self.d, : self.d]
-        second = np.tril(lower) + np.tril(lower, -1).transpose(0, 2, 1)
+        second = sums["second"].reshape(self.count, -1).take(self.mirrored, axis=1)
         return {"mass": mass, "first": sums["first"][:, : self.d].copy(), "second": second}
 
 
@@ -201,8 +207,8 @@ class DiagonalGaussianKernel(Kernel):
             -0.5 * self.d * np.log(2.0 * np.pi) - np.log(sd).sum(axis=1),
         )
 
-    def sums(self) -> Sums:
-        return {"first": np.zeros((self.count, self.d)), "second": np.zeros((self.count, self.d))}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"first": (self.count, self.d), "second": (self.count, self.d)}
 
     def work_per_row(self) -> int:
         return self.count * self.d
@@ -267,8 +273,8 @@ class BernoulliKernel(Kernel):
             bernoulli.tabulate(np.log(p), np.log1p(-p), table)
         return table
 
-    def sums(self) -> Sums:
-        return {"ones": np.zeros((self.count, self.d)), "zeros": np.zeros((self.count, self.d))}
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"ones": (self.count, self.d), "zeros": (self.count, self.d)}
 
     def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
         bernoulli.density(self.codes, at, start, stop, places, joint)
