@@ -17,6 +17,8 @@ from mixtures.em.program import Program
 
 SHAPES = [(20_000, 50, 5), (100_000, 10, 3)]
 BARS = {SHAPES[0]: 20, SHAPES[1]: 300}
+SHORT = 500
+"""Passes over patterns timed together, as a fit makes them: some 40 ms, so that waking from the pause before does not count."""
 SEARCH_BAR = 10
 """StepMix's passes that the search for repeated rows may take."""
 CHECKED = 3
@@ -54,7 +56,7 @@ class Ours:
             p = self.em.parameters(self.start)
             return seconds(lambda: self.em.step(p))
         program, p = self.program, self.program.to_standard(self.em.parameters(self.start).params())
-        return seconds(lambda: [program.m_step(program.evaluate(p), p) for _ in range(50)], 50)
+        return seconds(lambda: [program.m_step(program.evaluate(p), p) for _ in range(SHORT)], SHORT)
 
     def search(self):
         """Rows read and equal ones merged, less rows read alone."""

@@ -671,12 +671,22 @@ def soft_assignment(joint: Array) -> tuple[Array, Array]:
     """Row log densities (n,) and responsibilities (n, K); a row without density has responsibilities 0 and value -inf."""
     columns = joint.T
     top = columns.max(axis=0)
-    safe = np.where(np.isfinite(top), top, 0.0)
-    ratio = np.exp(columns - safe)
+    sound = np.isfinite(top)
+    whole = bool(sound.all())
+    if not whole:
+        top = np.where(sound, top, 0.0)
+    ratio = columns - top
+    np.exp(ratio, out=ratio)  # in place, as below: new memory for thousands of rows would cost more than the arithmetic
     total = ratio.sum(axis=0)
-    with np.errstate(divide="ignore"):
-        value = safe + np.log(total)
-    return value, (ratio / np.where(total > 0, total, 1.0)).T
+    if whole:
+        ratio /= total
+        value = np.log(total, out=total)
+    else:
+        ratio /= np.where(total > 0, total, 1.0)
+        with np.errstate(divide="ignore"):
+            value = np.log(total, out=total)
+    value += top
+    return value, ratio.T
 
 
 @Assignment
