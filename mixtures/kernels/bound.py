@@ -47,6 +47,8 @@ class Kernel:
     """Row log densities and scores of mixtures of this block alone, in one call (see `mixtures.kernels.scores`)."""
     most_scored: float = math.inf
     """Most rows for which `scores` is faster than passes."""
+    at_once = 1
+    """Entries of a parameter in the time that one takes a Gaussian."""
 
     def at(self, theta: Theta) -> Any:
         """What passes at theta need, computed once and before any thread starts."""
@@ -247,28 +249,30 @@ class DiagonalGaussianKernel(Kernel):
 
 
 class BernoulliKernel(Kernel):
-    """Bernoulli columns, packed eight to a byte when the kernel is made."""
+    """Bernoulli columns, packed into words when the kernel is made."""
 
     whole = True
     scores = scores.bernoulli_scores
     most_scored = 2000
+    at_once = 5
 
     def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
         self.count, self.d = count, len(rows.columns)
-        self.codes = np.zeros((-(-self.d // 8), len(rows.values)), dtype=np.uint8)
+        words = -(-self.d // bernoulli.WORD)
+        self.words = np.zeros((words, len(rows.values) + bernoulli.SIDE), dtype=np.uint64)
         step = 65536
         blocks = -(-len(rows.values) // step)
         _ = bernoulli.pack.ready
 
         def pack(block: int) -> None:
             stop = min(len(rows.values), (block + 1) * step)
-            bernoulli.pack(rows.values, rows.columns, block * step, stop, self.codes)
+            bernoulli.pack(rows.values, rows.columns, block * step, stop, self.words)
 
         run(pack, blocks, threads)
 
     def at(self, theta: Theta) -> Array:
         p = np.ascontiguousarray(theta["probability"])
-        table = np.zeros((-(-self.count // bernoulli.SIDE), len(self.codes), bernoulli.VALUES, bernoulli.SIDE))
+        table = _on_lines((-(-self.count // bernoulli.SIDE), -(-self.d // 8), bernoulli.VALUES, bernoulli.SIDE))
         with np.errstate(divide="ignore"):
             bernoulli.tabulate(np.log(p), np.log1p(-p), table)
         return table
@@ -277,17 +281,25 @@ class BernoulliKernel(Kernel):
         return {"ones": (self.count, self.d), "zeros": (self.count, self.d)}
 
     def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
-        bernoulli.density(self.codes, at, start, stop, places, joint)
+        bernoulli.density(self.words, at, start, stop, places, joint)
 
     def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
-        bernoulli.statistics(self.codes, joint, places, start, stop, sums["ones"], sums["zeros"])
+        bernoulli.statistics(self.words, joint, places, start, stop, sums["ones"], sums["zeros"])
 
     def whole_pass(
         self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
     ) -> float:
         return float(
-            bernoulli.whole_pass(self.codes, v, at, log_weights, start, stop, rows, mass, sums["ones"], sums["zeros"])
+            bernoulli.whole_pass(self.words, v, at, log_weights, start, stop, rows, mass, sums["ones"], sums["zeros"])
         )
 
     def named(self, mass: Array, sums: Sums) -> Sums:
         return {"mass": mass, **sums}
+
+
+def _on_lines(shape: tuple[int, ...]) -> Array:
+    """Zeros that begin where a line of the cache does, so that entries of four numbers never straddle two."""
+    size = math.prod(shape)
+    room = np.zeros(size + 7)
+    begin = -room.ctypes.data % 64 // 8
+    return room[begin : begin + size].reshape(shape)

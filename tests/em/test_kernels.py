@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mixtures as mx
 from mixtures.bayes.op import RowMixture, parts_of
+from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
 
@@ -85,6 +86,41 @@ def test_kernels_and_formulas_agree(problem):
     one = both(spec, data, weights, threads=1)[1].evaluate(p)
     assert one.log_likelihood == b.log_likelihood
     np.testing.assert_array_equal(one.mass, b.mass)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(13, 1, 2), (259, 64, 4), (1001, 65, 5), (513, 130, 9)])
+def test_items_of_more_than_one_word_and_components_that_fill_no_four(n, d, k):
+    rng = np.random.default_rng(d)
+    spec = mx.Mixture(mx.Bernoulli(*[f"b{j}" for j in range(d)]), n_components=k)
+    data = {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(d)} | {"w": rng.random(n) + 0.1}
+    slow, fast = both(spec, data, "w")
+    p = some_point(slow, rng)
+    a, b = slow.evaluate(p), fast.evaluate(p)
+    assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
+    for name, value in a.statistics[0].items():
+        np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-11, atol=1e-12 * n, err_msg=name)
+    np.testing.assert_allclose(fast.responsibilities(p), slow.responsibilities(p), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_many_chunks_give_the_same_on_any_number_of_threads(name, monkeypatch):
+    monkeypatch.setattr(passes, "CHUNK", 1)
+    monkeypatch.setattr(passes, "PER_THREAD", 1)
+    rng, n = np.random.default_rng(5), 5000
+    data = {f"x{j}": rng.normal(size=n) for j in range(3)}
+    data |= {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(11)}
+    programs = [both(SPECS[name](3), data, None, threads) for threads in (1, 2, 3)]
+    p = some_point(programs[0][0], rng)
+    slow, one = programs[0][0].evaluate(p), programs[0][1].evaluate(p)
+    assert len(programs[0][1].passes._chunks) > 1 or name == "items"  # eight patterns
+    assert abs(one.log_likelihood - slow.log_likelihood) <= 1e-12 * abs(slow.log_likelihood)
+    for _, program in programs[1:]:
+        other = program.evaluate(p)
+        assert other.log_likelihood == one.log_likelihood
+        np.testing.assert_array_equal(other.mass, one.mass)
+        for mine, theirs in zip(other.statistics, one.statistics, strict=True):
+            for key, value in theirs.items():
+                np.testing.assert_array_equal(mine[key], value, err_msg=key)
 
 
 def test_an_impossible_row_has_density_minus_infinity_and_no_responsibilities():
