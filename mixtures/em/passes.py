@@ -24,8 +24,8 @@ VARIABLE = "MIXTURES_KERNELS"
 SWITCH = 600_000
 """Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes about a millisecond."""
 
-PER_THREAD = 600_000
-"""Work for which another thread is started: some 0.2 ms, where starting it takes 0.05 to 0.1."""
+PER_THREAD = 800_000
+"""Work for which another thread is started: some 0.3 ms, where starting it takes 0.05 to 0.1."""
 MOST_CHUNKS = 32
 """Chunks of rows: a function of the rows' number and the model alone, so that results do not depend on threads."""
 CHUNK = 150_000
