@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,8 @@ __all__ = [
 
 BLOCK = 8192
 """Rows evaluated at a time: nothing of size (n, K) is kept."""
+KEPT = 32 << 20
+"""Bytes of freed memory that the process may hold on to, see `_keep_freed_memory`."""
 UNITS_FROM = 500_000
 """Rows, evenly spaced, that the units of columns are taken from, if there are at least twice as many."""
 
@@ -154,6 +156,7 @@ class Program:
             raise SpecError(f"estimate={estimate!r}: legal are 'mle' and 'map'.")
         if threads is not None:
             check_whole("fit", "threads", threads, 1)
+        _keep_freed_memory()
         self.threads = threads
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights
@@ -559,6 +562,17 @@ class _Units(NamedTuple):
     def of_data(cls, group: Group) -> _Units:
         d = len(group.columns)
         return cls(np.zeros(d), np.ones(d), np.ones(d))
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next pass.
+
+    glibc returns it to the system beyond twice the largest block that was ever freed (mallopt(3), M_TRIM_THRESHOLD), at first
+    128 KB; getting it back page by page costs several times the arithmetic of a pass over thousands of rows. The block here is never
+    touched, so it takes no memory itself.
+    """
+    np.empty(KEPT // 2, dtype=np.uint8)
 
 
 def _units(group: Group, rows: Rows) -> _Units:
