@@ -254,7 +254,6 @@ class BernoulliKernel(Kernel):
     whole = True
     scores = scores.bernoulli_scores
     most_scored = 2000
-    at_once = 5
     at_once = 8
 
     def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
