@@ -66,7 +66,9 @@ class Bernoulli(Family):
         with np.errstate(divide="ignore"):
             on, off = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
         total = ((on @ ones.T) + (off @ zeros.T)).T
-        return np.where(total < 0.5 * _LOG_ZERO, -np.inf, total), (ones, zeros)
+        if total.size and total.min() < 0.5 * _LOG_ZERO:
+            total = np.where(total < 0.5 * _LOG_ZERO, -np.inf, total)
+        return total, (ones, zeros)
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
         return self.statistics_after(_ones_and_zeros(x), x, R, theta)
