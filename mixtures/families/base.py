@@ -84,7 +84,7 @@ class Layout(NamedTuple):
 
     def pooled(self, value: Array) -> Array:
         """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
-        if np.array_equal(self.groups, np.arange(len(self.groups))):
+        if self.groups.tolist() == list(range(len(self.groups))):
             return value
         total = np.zeros_like(value)
         np.add.at(total, self.groups, value)
