@@ -161,7 +161,7 @@ def main() -> None:
 
         timed = interleaved({way: many(call, few[way]) for way, call in calls.items()}, options.repeats)
         times = {way: median(found) for way, found in timed.items()}
-        cold = {way: median([compile_seconds(case, way) for _ in range(3)]) for way in WAYS}
+        cold = {way: compile_seconds(case, way) for way in WAYS}
         hand = f"{milliseconds(times['by hand'])} ms, compiles in {cold['by hand']:.1f} s"
         for way in WAYS[:2]:
             rows.append(
