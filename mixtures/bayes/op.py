@@ -124,7 +124,10 @@ class RowMixture(Op):
     def native(self, node: Apply | None = None) -> Native | None:
         """The compiled form for a mixture of one block, where its kernel has one."""
         kernel = self._kernel()
-        if kernel is None or kernel.scores is None:
+        return None if kernel is None else self._native(kernel)
+
+    def _native(self, kernel: Kernel) -> Native | None:
+        if kernel.scores is None:
             return None
         return Native(kernel.scores, (np.array(self.parts[0].columns, dtype=np.intp),))
 
@@ -193,7 +196,7 @@ class RowMixture(Op):
         """What computes everything for n rows at once, where there is such a function and it is the fastest."""
         if (n, n_components) not in self.chosen:
             kernel = self._kernel() if self.kernels_pay(n, n_components) else None
-            native = self.native() if kernel is not None and n <= kernel.most_scored else None
+            native = None if kernel is None or n > kernel.most_scored else self._native(kernel)
             self.chosen[n, n_components] = native and Native(native.function.ready, native.constants)
         return self.chosen[n, n_components]
 

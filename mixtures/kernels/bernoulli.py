@@ -22,7 +22,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
-from .softmax import ROW, TILE, soft_tile
+from .softmax import ROW, TILE, keep_rows, soft_tile
 
 __all__ = ["SIDE", "VALUES", "WORD", "density", "pack", "statistics", "tabulate", "whole_pass"]
 
@@ -232,9 +232,7 @@ def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zer
         value += soft_tile(joint, weight, count, work, mass)
         for h in range(table.shape[0]):
             _tally(words, joint, h, begin, count, tally, places, four)
-        if rows.size > 0:
-            for b in range(count):
-                rows[begin + b] = work[2, b]
+        keep_rows(work[2], begin, count, rows)
     _count(tally, ones, zeros)
     return value
 

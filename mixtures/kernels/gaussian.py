@@ -10,7 +10,7 @@ import numpy as np
 from numba.core import types
 
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
-from .softmax import ROW, TILE, soft_tile
+from .softmax import ROW, TILE, keep_rows, soft_tile
 
 __all__ = [
     "density",
@@ -37,10 +37,12 @@ def _load(values, columns, center, inverse_scale, begin, count, x):
 
 
 @inner(ROUNDING)
-def _load_weights(v, begin, count, weight):
-    """Row weights of a tile."""
+def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint):
+    """Columns and weights of a tile's rows; nothing in joint (K, ROW) yet."""
+    _load(values, columns, center, inverse_scale, begin, count, x)
     for b in range(count):
         weight[b] = v[begin + b]
+    joint[:] = 0.0
 
 
 # -- full covariances -----------------------------------------------------------------------------------------------------
@@ -177,17 +179,13 @@ def _full_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _load(values, columns, center, inverse_scale, begin, count, x)
-        _load_weights(v, begin, count, weight)
-        joint[:] = 0.0
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
         for j in range(k):
             _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
             _sums(joint[j], y[j], first[j], second[j], count)
-        if rows.size > 0:
-            for b in range(count):
-                rows[begin + b] = work[2, b]
+        keep_rows(work[2], begin, count, rows)
     return value
 
 
@@ -200,17 +198,13 @@ def _pair_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _load(values, columns, center, inverse_scale, begin, count, x)
-        _load_weights(v, begin, count, weight)
-        joint[:] = 0.0
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
         for j in range(k):
             _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
             _sums_two(joint[j], y[j], first[j], second[j], count)
-        if rows.size > 0:
-            for b in range(count):
-                rows[begin + b] = work[2, b]
+        keep_rows(work[2], begin, count, rows)
     return value
 
 
@@ -309,17 +303,13 @@ def _diagonal_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _load(values, columns, center, inverse_scale, begin, count, x)
-        _load_weights(v, begin, count, weight)
-        joint[:] = 0.0
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
         for j in range(k):
             _scale(x, mean[j], inverse[j], constant[j], y[j], joint[j], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
             _diagonal_sums(joint[j], y[j], first[j], second[j], count)
-        if rows.size > 0:
-            for b in range(count):
-                rows[begin + b] = work[2, b]
+        keep_rows(work[2], begin, count, rows)
     return value
 
 

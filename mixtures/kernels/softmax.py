@@ -8,7 +8,7 @@ from numba.core import types
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
-__all__ = ["TILE", "soft_tile", "softmax"]
+__all__ = ["TILE", "keep_rows", "soft_tile", "softmax"]
 
 TILE = 256
 """Rows in a tile."""
@@ -72,6 +72,14 @@ def soft_tile(joint, v, count, work, mass):
     return _weighted_sum(work[2], v, count)
 
 
+@inner(ROUNDING)
+def keep_rows(values, begin, count, rows):
+    """Row values (256,) of a tile that begins at row `begin`, to rows (n,) unless that is empty."""
+    if rows.size > 0:
+        for b in range(count):
+            rows[begin + b] = values[b]
+
+
 def _softmax(joint, v, start, stop, rows, mass):
     """As `soft_tile` for all tiles (tiles, K, 256) of rows start to stop; row values go to rows (n,) unless that is empty."""
     work = np.empty((3, ROW))
@@ -83,9 +91,7 @@ def _softmax(joint, v, start, stop, rows, mass):
         for b in range(count):
             weight[b] = v[begin + b]
         value += soft_tile(joint[tile], weight, count, work, mass)
-        if rows.size > 0:
-            for b in range(count):
-                rows[begin + b] = work[2, b]
+        keep_rows(work[2], begin, count, rows)
     return value
 
 
