@@ -13,7 +13,9 @@ import pytest
 from scipy import stats
 
 import mixtures as mx
+from mixtures.plots.choice import AXIS
 from mixtures.processes import as_done
+from mixtures.selection import SMALLER_IS_BETTER
 
 COLUMNS = ("eruptions", "waiting")
 
@@ -263,6 +265,10 @@ MCLUST = {
 }
 
 
+def test_every_criterion_has_its_axis():
+    assert set(AXIS) == set(SMALLER_IS_BETTER)
+
+
 @pytest.mark.slow
 def test_loo_is_that_of_the_posteriors_and_says_why_there_is_none(old_faithful):
     short = {"draws": 200, "tune": 300, "chains": 2}
@@ -270,6 +276,7 @@ def test_loo_is_that_of_the_posteriors_and_says_why_there_is_none(old_faithful):
     found = mx.select(specs, old_faithful, rng=1, loo=short)
     assert found.best("loo").specification == specs[1]
     assert found.table["loo_doubtful_rows"].tolist() == [0, 0]
+    assert "leave-one-out" in found.plot("loo").axes[0].get_ylabel()
     posterior = mx.sample(specs[0], old_faithful, rng=5, draws=1000, tune=500, chains=2)
     assert found.table["loo"].iloc[0] == pytest.approx(float(mx.loo(posterior).elpd), abs=0.3)
     unsupported = mx.Mixture(mx.Gaussian("eruptions", "waiting", structure="VVE"), n_components=2)

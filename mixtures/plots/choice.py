@@ -23,6 +23,7 @@ AXIS = {
     "bic": "BIC (smaller is better)",
     "icl": "ICL (smaller is better)",
     "held_out": "cross-validated log density (larger is better)",
+    "loo": "leave-one-out log density of the posterior (larger is better)",
 }
 MARKERS, LINES = ("o", "s", "^"), ("-", "--", ":")
 """One each for every round of colours."""
@@ -36,7 +37,7 @@ def plot_selection(selection: Selection, criterion: str = "bic") -> Picture:
     selection
         What `select` returns.
     criterion
-        "aic", "bic", "icl" or "held_out".
+        "aic", "bic", "icl", "held_out" or "loo".
 
     Returns
     -------
