@@ -30,10 +30,11 @@ MAX_COORDINATES = 160
 
 
 class ChainStart(NamedTuple):
-    """A chain's first point in data units, and how it was chosen: "cloud" or "dispersed"."""
+    """A chain's first point in data units, how it was chosen ("cloud" or "dispersed"), and the optimum it lies around."""
 
     p: Params
     kind: str
+    center: Params
 
 
 def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Generator) -> list[ChainStart]:
@@ -55,9 +56,10 @@ def chain_starts(program: Program, pivot: Params, chains: int, rng: np.random.Ge
     inside = interior(program, program.to_standard(pivot))
     cloud = _Cloud(program, inside)
     standard = program.to_standard(pivot)
-    makers = {"cloud": cloud.draw, "dispersed": lambda stream: _dispersed(program, standard, cloud, stream)}
+    makers = {"cloud": cloud.start, "dispersed": lambda stream: _dispersed(program, standard, cloud, stream)}
     streams = rng.spawn(chains)
-    return [ChainStart(program.to_data(makers[kind](s)), kind) for kind, s in zip(kinds, streams, strict=True)]
+    found = [(kind, *makers[kind](stream)) for kind, stream in zip(kinds, streams, strict=True)]
+    return [ChainStart(program.to_data(p), kind, center) for kind, p, center in found]
 
 
 def interior(program: Program, p: Params) -> Params:
@@ -81,7 +83,7 @@ class _Cloud:
 
     def __init__(self, program: Program, p: Params) -> None:
         self.program, self.p, self.coordinates = program, p, Coordinates(program, p)
-        self.here = self.coordinates.vector(p)
+        self.here, self.center = self.coordinates.vector(p), program.to_data(p)
         self.factor = self._factor()
 
     def _factor(self) -> Array:
@@ -105,6 +107,10 @@ class _Cloud:
             step = 0.5 * step
         return self.p
 
+    def start(self, rng: np.random.Generator, spread: float = CLOUD) -> tuple[Params, Params]:
+        """Such a point, and the centre in data units."""
+        return self.draw(rng, spread), self.center
+
 
 def _has_density(program: Program, p: Params) -> bool:
     try:
@@ -113,7 +119,7 @@ def _has_density(program: Program, p: Params) -> bool:
         return False
 
 
-def _dispersed(program: Program, pivot: Params, cloud: _Cloud, rng: np.random.Generator) -> Params:
+def _dispersed(program: Program, pivot: Params, cloud: _Cloud, rng: np.random.Generator) -> tuple[Params, Params]:
     """A wide cloud around an optimum that EM reaches from a random partition, its exchangeable components shuffled.
 
     An optimum with a negligible share of the posterior, by Laplace's approximation, is passed over: a chain would stay
@@ -125,10 +131,10 @@ def _dispersed(program: Program, pivot: Params, cloud: _Cloud, rng: np.random.Ge
             found = climb(program, SQUAREM(max_passes=2000), _random_partition(program, rng))
             if found.kind == "optimum" and not _log_mass(program, found.p) < best - NEGLIGIBLE:
                 around = _Cloud(program, interior(program, _shuffled(program, found.p, rng)))
-                return around.draw(rng, WIDE)
+                return around.start(rng, WIDE)
         except (DegenerateComponentError, np.linalg.LinAlgError):
             continue
-    return cloud.draw(rng, WIDE)
+    return cloud.start(rng, WIDE)
 
 
 def _log_mass(program: Program, p: Params) -> float:

@@ -1,35 +1,43 @@
-"""A first mass matrix for NUTS: the variances that the observed information at the EM estimate foretells.
+"""A mass matrix for NUTS from the observed information at the EM estimates.
 
-Without it a sampler spends a good part of its tuning on finding out that the posterior of many rows is narrow.
+Without it a sampler spends a good part of its tuning on finding out that the posterior of many rows is narrow. Where the posterior is
+nearly normal around the estimates, the whole inverse information is the matrix: components that overlap make their parameters
+correlated, which variances alone do not see. Elsewhere its diagonal is where PyMC's adaptation begins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
-from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
+from pymc.step_methods.hmc.quadpotential import PotentialState, QuadPotential, QuadPotentialDiagAdapt
+from pymc.step_methods.state import dataclass_state
 
 from ..em.program import Params, Program
 from ..families.base import Array
 from .compile import sampled_point
 
-__all__ = ["informed_step"]
+__all__ = ["NearestPotential", "informed_step"]
 
 STEP = 1e-5
 """Half the distance between the gradients whose difference is a column of the information."""
 WIDEST = 1.0
-"""Largest variance of a coordinate at first: coordinates are standardised, so that priors are about as wide."""
+"""Largest variance along any direction at first: coordinates are standardised, so that priors are about as wide."""
 WEIGHT = 10
-"""What the first variances count for, in draws."""
+"""What first variances count for, in draws."""
+DRAWS, APART = 256, 1.0
+"""A posterior is nearly normal when the standard deviation of its log ratio to the normal density, over so many draws, is at most 1."""
 MOST = 400
 """More coordinates than this, and the first variances are 1."""
 
 
-def informed_step(model: pm.Model, program: Program, estimate: Params, *, mode: Any, target_accept: float) -> pm.NUTS:
-    """NUTS whose diagonal mass matrix begins at the inverse of the information at an estimate (data units) and adapts from there.
+def informed_step(
+    model: pm.Model, program: Program, centers: Sequence[Params], *, mode: Any, target_accept: float
+) -> pm.NUTS:
+    """NUTS whose mass matrix is the inverse of the information at the estimates, or begins at its diagonal.
 
     Parameters
     ----------
@@ -37,8 +45,8 @@ def informed_step(model: pm.Model, program: Program, estimate: Params, *, mode: 
         The compiled specification.
     program
         Its EM program.
-    estimate
-        A point inside the parameter space.
+    centers
+        The estimates around which chains start, in data units and inside the parameter space; the main one first.
     mode
         How PyTensor compiles the density.
     target_accept
@@ -51,17 +59,24 @@ def informed_step(model: pm.Model, program: Program, estimate: Params, *, mode: 
     density = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
     density.set_extra_values({})
     density.trust_input = True
-    at = DictToArrayBijection.map(sampled_point(model, program, estimate))
-    potential = QuadPotentialDiagAdapt(len(at.data), at.data, _variances(density, at), WEIGHT)
+    points = [DictToArrayBijection.map(sampled_point(model, program, center)) for center in centers]
+    size = len(points[0].data)
+    potential: QuadPotential
+    if size > MOST:
+        potential = QuadPotentialDiagAdapt(size, points[0].data, np.ones(size), WEIGHT)
+    else:
+        covariances = [_covariance(density, point) for point in points]
+        if all(_is_normal(density, point, found) for point, found in zip(points, covariances, strict=True)):
+            potential = NearestPotential(np.array([point.data for point in points]), np.array(covariances))
+        else:
+            potential = QuadPotentialDiagAdapt(size, points[0].data, np.diagonal(covariances[0]).copy(), WEIGHT)
     with model:
         return pm.NUTS(logp_dlogp_func=density, potential=potential, target_accept=target_accept)
 
 
-def _variances(density: Any, at: Any) -> Array:
-    """Diagonal of the inverse information at a point, where that has one; else of a unit normal."""
+def _covariance(density: Any, at: Any) -> Array:
+    """The inverse information (m, m) at a point, where that has one; else that of unit normals."""
     size = len(at.data)
-    if size > MOST:
-        return np.ones(size)
     information = np.empty((size, size))
     for i in range(size):
         ends = []
@@ -72,7 +87,75 @@ def _variances(density: Any, at: Any) -> Array:
         information[i] = (ends[1] - ends[0]) / (2.0 * STEP)
     information = 0.5 * (information + information.T)
     if not np.isfinite(information).all():
-        return np.ones(size)
+        return np.eye(size)
     values, vectors = np.linalg.eigh(information)
-    variances = (vectors**2) @ (1.0 / np.maximum(values, 1.0 / WIDEST))
-    return np.asarray(np.minimum(variances, WIDEST))
+    found = (vectors / np.maximum(values, 1.0 / WIDEST)) @ vectors.T
+    return np.asarray(0.5 * (found + found.T))
+
+
+def _is_normal(density: Any, at: Any, covariance: Array) -> bool:
+    """Whether the density around a point is that of a normal distribution, to within `APART` in its logarithm."""
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return False
+    rng, apart = np.random.default_rng(0), np.empty(DRAWS)
+    for i in range(DRAWS):
+        step = rng.normal(size=len(factor))
+        apart[i] = density(at._replace(data=at.data + factor @ step))[0] + 0.5 * step @ step
+    return bool(np.isfinite(apart).all() and np.std(apart) <= APART)
+
+
+@dataclass_state
+class _NearestState(PotentialState):
+    nearest: int | None
+    covariance: Array
+    root: Array
+
+
+class NearestPotential(QuadPotential):
+    """Kinetic energy with the covariance of positions (m, m) that belongs to the nearest of several points.
+
+    Parameters
+    ----------
+    centers
+        (c, m), points that chains may be near.
+    covariances
+        (c, m, m), the covariance around each. A chain takes that of the point which is nearest, in its own metric, after its first
+        draw, and keeps it.
+    """
+
+    _state_class = _NearestState
+
+    def __init__(self, centers: Array, covariances: Array, rng: Any = None) -> None:
+        super().__init__(rng)
+        self.dtype = np.dtype(np.float64)
+        self.centers, self.covariances = centers, covariances
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the choice, as a new chain does."""
+        self.nearest: int | None = None
+        self._take(0)
+
+    def _take(self, index: int) -> None:
+        self.covariance = self.covariances[index]
+        self.root = np.ascontiguousarray(np.linalg.inv(np.linalg.cholesky(self.covariance)).T)
+
+    def velocity(self, x: Array, out: Any = None) -> Any:
+        return np.dot(self.covariance, x, out=out)
+
+    def energy(self, x: Array, velocity: Array | None = None) -> float:
+        return float(0.5 * np.dot(x, self.velocity(x) if velocity is None else velocity))
+
+    def velocity_energy(self, x: Array, v_out: Array) -> float:
+        return self.energy(x, self.velocity(x, v_out))
+
+    def random(self) -> Array:
+        return np.asarray(np.dot(self.root, self.rng.normal(size=len(self.root))))
+
+    def update(self, sample: Array, grad: Array, tune: bool) -> None:
+        if self.nearest is None and tune:
+            away = zip(sample - self.centers, self.covariances, strict=True)
+            self.nearest = int(np.argmin([one @ np.linalg.solve(covariance, one) for one, covariance in away]))
+            self._take(self.nearest)

@@ -15,14 +15,14 @@ import numpy as np
 import pymc as pm
 
 from ..arguments import check_kind, check_whole
-from ..em.program import Params, Program
+from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
 from . import stack
-from .chains import ChainStart, chain_starts, interior
+from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
 from .metric import informed_step
@@ -129,8 +129,7 @@ def sample(
             if pooled:
                 trace = draw_with_nutpie(model, program, starts, **settings)
             else:
-                inside = program.to_data(interior(program, program.to_standard(pivot.params)))
-                trace = _draw(model, program, inside, starts, **settings)
+                trace = _draw(model, program, starts, **settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -190,7 +189,6 @@ def _processors() -> int:
 def _draw(
     model: pm.Model,
     program: Program,
-    estimate: Params,
     starts: list[ChainStart],
     *,
     cores: int,
@@ -202,6 +200,7 @@ def _draw(
 
     rows = program.rows
     likelihood = RowMixture.of(program.spec, rows.values)
+    centers = list({id(start.center): start.center for start in starts}.values())
     mode = stack.sampling_mode(native=likelihood.kernels_pay(len(rows.values), program.n_components))
     try:
         with model, threadpool_limits(1), warnings.catch_warnings():
@@ -215,7 +214,7 @@ def _draw(
                 blas_cores=cores,
                 mp_ctx=START_METHOD,
                 nuts_sampler="pymc",
-                step=informed_step(model, program, estimate, mode=mode, target_accept=target_accept),
+                step=informed_step(model, program, centers, mode=mode, target_accept=target_accept),
                 initvals=[free_values(program, start.p) for start in starts],
                 compute_convergence_checks=False,
                 trace=Recorder.of(model, mode),
