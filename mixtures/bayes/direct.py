@@ -100,7 +100,10 @@ def _direct(node: Apply, native: bool) -> tuple[Call, tuple[Any, ...]]:
     if not hasattr(node.op, "direct"):
         return _in_numpy(node) or _by_perform(node), ()
     compiled = node.op.native(node) if native and node.op.native_pays else None
-    return (node.op.direct(node), ()) if compiled is None else (compiled.function.ready, compiled.constants)
+    if compiled is None:
+        return node.op.direct(node), ()
+    loaded = compiled.ready
+    return (loaded, ()) if loaded.outputs else (loaded.function, loaded.constants)
 
 
 def _in_numpy(node: Apply) -> Call | None:

@@ -65,17 +65,38 @@ def informed_step(
     if size > MOST:
         potential = QuadPotentialDiagAdapt(size, points[0].data, np.ones(size), WEIGHT)
     else:
-        covariances = [_covariance(density, point) for point in points]
+        inverses = [_Inverse(density, point) for point in points]
+        covariances = [inverse.covariance for inverse in inverses]
         if all(_is_normal(density, point, found) for point, found in zip(points, covariances, strict=True)):
             potential = NearestPotential(np.array([point.data for point in points]), np.array(covariances))
         else:
-            potential = QuadPotentialDiagAdapt(size, points[0].data, np.diagonal(covariances[0]).copy(), WEIGHT)
+            potential = QuadPotentialDiagAdapt(size, points[0].data, inverses[0].variances, WEIGHT)
     with model:
         return pm.NUTS(logp_dlogp_func=density, potential=potential, target_accept=target_accept)
 
 
-def _covariance(density: Any, at: Any) -> Array:
-    """The inverse information (m, m) at a point, where that has one; else that of unit normals."""
+class _Inverse:
+    """The inverse information at a point, where that has one; else that of unit normals."""
+
+    def __init__(self, density: Any, at: Any) -> None:
+        information = _information(density, at)
+        if not np.isfinite(information).all():
+            information = np.eye(len(information))
+        values, self.vectors = np.linalg.eigh(information)
+        self.values = 1.0 / np.maximum(values, 1.0 / WIDEST)
+
+    @property
+    def variances(self) -> Array:
+        return np.asarray((self.vectors**2) @ self.values)
+
+    @property
+    def covariance(self) -> Array:
+        found = (self.vectors * self.values) @ self.vectors.T
+        return np.asarray(0.5 * (found + found.T))
+
+
+def _information(density: Any, at: Any) -> Array:
+    """Second differences (m, m) of minus the log density."""
     size = len(at.data)
     information = np.empty((size, size))
     for i in range(size):
@@ -85,12 +106,7 @@ def _covariance(density: Any, at: Any) -> Array:
             moved[i] += sign * STEP
             ends.append(density(at._replace(data=moved))[1])
         information[i] = (ends[1] - ends[0]) / (2.0 * STEP)
-    information = 0.5 * (information + information.T)
-    if not np.isfinite(information).all():
-        return np.eye(size)
-    values, vectors = np.linalg.eigh(information)
-    found = (vectors / np.maximum(values, 1.0 / WIDEST)) @ vectors.T
-    return np.asarray(0.5 * (found + found.T))
+    return 0.5 * (information + information.T)
 
 
 def _is_normal(density: Any, at: Any, covariance: Array) -> bool:

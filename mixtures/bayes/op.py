@@ -14,8 +14,11 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.exceptions import NotScalarConstantError
+from pytensor.tensor.math import Sum
+from pytensor.tensor.rewriting.basic import register_specialize
 
 from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
@@ -77,16 +80,18 @@ class RowMixture(Op):
     ----------
     parts
         What `parts_of` gives for the specification.
+    total
+        The first output is the sum of the rows' densities instead. Graphs that ask for nothing but the sum get this form.
 
     References
     ----------
     Fisher's identity: McLachlan & Krishnan (2008), The EM Algorithm and Extensions, 2nd edition, section 3.7.
     """
 
-    __props__ = ("parts",)
+    __props__ = ("parts", "total")
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
-        self.parts = parts
+    def __init__(self, parts: tuple[Part, ...], total: bool = False) -> None:
+        self.parts, self.total = parts, total
         self.bound: kernels.Passes | None = None
         self.chosen: dict[tuple[int, int], Native | None] = {}
 
@@ -96,16 +101,16 @@ class RowMixture(Op):
         return cls(parts_of(spec, values))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"parts": self.parts, "bound": None, "chosen": {}}
+        return {"parts": self.parts, "total": self.total, "bound": None, "chosen": {}}
 
     def make_node(self, x: Any, v: Any, weights: Any, *thetas: Any) -> Apply:
         inputs = [pt.as_tensor_variable(value, dtype="float64") for value in (x, v, weights, *thetas)]
-        rows = pt.tensor(dtype="float64", shape=(inputs[0].type.shape[0],))
+        rows = pt.tensor(dtype="float64", shape=() if self.total else (inputs[0].type.shape[0],))
         return Apply(self, inputs, [rows, *(pt.tensor(dtype="float64", shape=i.type.shape) for i in inputs[2:])])
 
     def infer_shape(self, *args: Any) -> list[Any]:
         shapes = args[-1]  # PyTensor 2 passes the graph before the node and the shapes, PyTensor 3 does not
-        return [(shapes[0][0],), *shapes[2:]]
+        return [() if self.total else (shapes[0][0],), *shapes[2:]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[i >= 2] * len(node.outputs) for i in range(len(node.inputs))]
@@ -129,7 +134,9 @@ class RowMixture(Op):
     def _native(self, kernel: Kernel) -> Native | None:
         if kernel.scores is None:
             return None
-        return Native(kernel.scores, (np.array(self.parts[0].columns, dtype=np.intp),))
+        columns, n_parameters = np.array(self.parts[0].columns, dtype=np.intp), len(self.parts[0].names)
+        first = 1 if self.total else 0
+        return Native(kernel.scores, (columns, not self.total), (first, *range(2, 3 + n_parameters)))
 
     def _kernel(self) -> Kernel | None:
         """The kernel, without rows, of the one block that the mixture is of."""
@@ -146,6 +153,8 @@ class RowMixture(Op):
         if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):
             raise NotImplementedError("RowMixture has no second derivative; take differences of its gradient.")
         x, v, *parameters = inputs
+        if self.total:
+            return [disconnected(), disconnected(), *(cotangents[0] * score for score in outputs[1:])]
         try:
             constant = get_underlying_scalar_constant_value(cotangents[0])
         except NotScalarConstantError:
@@ -162,11 +171,15 @@ class RowMixture(Op):
         """Outputs of the Op for given arrays."""
         scores = self._scores(len(x), len(weights))
         if scores is not None:
-            scored: list[Array] = scores.function(x, v, weights, *thetas, *scores.constants)
+            scored: list[Array] = scores(x, v, weights, *thetas)
             return scored
+        rows, *found = self._in_numpy(x, v, weights, *thetas)
+        return [np.asarray(rows.sum()) if self.total else rows, *found]
+
+    def _in_numpy(self, x: Array, v: Array, weights: Array, *thetas: Array) -> list[Array]:
         if v.size and v.min() < 0:  # the families' statistics take non-negative weights only
-            up = self.evaluate(x, np.maximum(v, 0.0), weights, *thetas)
-            down = self.evaluate(x, np.maximum(-v, 0.0), weights, *thetas)
+            up = self._in_numpy(x, np.maximum(v, 0.0), weights, *thetas)
+            down = self._in_numpy(x, np.maximum(-v, 0.0), weights, *thetas)
             return [a - b for a, b in zip(up, down, strict=True)]
         try:
             with np.errstate(all="ignore"):
@@ -185,7 +198,7 @@ class RowMixture(Op):
             with np.errstate(all="ignore"):
                 return log_sum_exp(log_joint(self.parts, columns, np.log(weights), thetas))[0]
         flat = [theta[name] for part, theta in zip(self.parts, thetas, strict=True) for name in part.names]
-        found: Array = native.function(x, np.broadcast_to(1.0, len(x)), weights, *flat, *native.constants)[0]
+        found: Array = native(x, np.broadcast_to(1.0, len(x)), weights, *flat)[0]
         return found
 
     def kernels_pay(self, n: int, n_components: int) -> bool:
@@ -197,7 +210,7 @@ class RowMixture(Op):
         if (n, n_components) not in self.chosen:
             kernel = self._kernel() if self.kernels_pay(n, n_components) else None
             native = None if kernel is None or n > kernel.most_scored else self._native(kernel)
-            self.chosen[n, n_components] = native and Native(native.function.ready, native.constants)
+            self.chosen[n, n_components] = native and native.ready
         return self.chosen[n, n_components]
 
     def _blocks(self) -> list[kernels.Block]:
@@ -314,6 +327,20 @@ def log_sum_exp(joint: Array) -> tuple[Array, Array]:
     if not total.all():
         total = np.where(total > 0, total, 1.0)
     return value, (ratio / total).T
+
+
+@register_specialize
+@node_rewriter([Sum])
+def only_the_sum(fgraph: Any, node: Apply) -> dict[Any, Any] | None:
+    """Where a graph uses rows for nothing but their sum, the form of the Op that gives the sum."""
+    rows = node.inputs[0]
+    owner = rows.owner
+    if owner is None or not isinstance(owner.op, RowMixture) or owner.op.total or rows is not owner.outputs[0]:
+        return None
+    if node.op.axis not in (None, (0,)) or any(client is not node for client, _ in fgraph.clients[rows]):
+        return None
+    total, *scores = RowMixture(owner.op.parts, total=True)(*owner.inputs)
+    return {node.outputs[0]: total, **dict(zip(owner.outputs[1:], scores, strict=True))}
 
 
 register_native(RowMixture)

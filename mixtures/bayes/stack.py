@@ -53,10 +53,23 @@ def disconnected() -> Any:
 
 
 class Native(NamedTuple):
-    """A compiled function that does an Op's work, called with the Op's inputs and then these constants."""
+    """A compiled function that does an Op's work, called with the Op's inputs and then these constants.
+
+    Its results are the Op's outputs, or where `outputs` says so those of the results that have these numbers.
+    """
 
     function: Any
     constants: tuple[Any, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+    def __call__(self, *inputs: Any) -> Any:
+        found = self.function(*inputs, *self.constants)
+        return [found[i] for i in self.outputs] if self.outputs else found
+
+    @property
+    def ready(self) -> Native:
+        """The same, loaded or compiled."""
+        return self._replace(function=self.function.ready)
 
 
 def register_native(op_type: type) -> None:
@@ -82,13 +95,16 @@ def _in_numba(native: Native, n_inputs: int, compile_function: Callable[..., Any
     own = native.function
     said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
     linked = own.linked()
-    digest = hashlib.sha256(f"{source_hash()} {linked.__qualname__} {n_inputs} {said}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{source_hash()} {linked.__qualname__} {n_inputs} {said} {native.outputs}".encode()
+    ).hexdigest()
     function = compile_function(linked, fastmath=own.fastmath, error_model="numpy")
-    if native.constants:
+    if native.constants or native.outputs:
         inputs = ", ".join(f"x{i}" for i in range(n_inputs))
         names = {f"c{i}": constant for i, constant in enumerate(native.constants)}
+        results = ", ".join(f"found[{i}]" for i in native.outputs) or "found"
         scope: dict[str, Any] = {"function": function, **names}
-        exec(f"def native({inputs}):\n    return function({', '.join([inputs, *names])})", scope)
+        exec(f"def native({inputs}):\n    found = function({', '.join([inputs, *names])})\n    return {results}", scope)
         function = compile_function(scope["native"])
     return function, f"mixtures {digest}"
 

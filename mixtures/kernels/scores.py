@@ -1,9 +1,9 @@
 """Log densities of rows with the scores of all parameters, for whole mixtures: one call from parameters to gradient.
 
 What a sampler asks for thousands of times on rows that never change; everything small (factors, scores) is done in loops here, so
-that nothing but the rows costs time. Functions take (values, v, weights, parameters..., columns) and return the weighted row log
-densities (n,), then the derivatives of their sum in the weights and in each parameter. Where a component has no density, all rows
-are -inf and all slopes 0.
+that nothing but the rows costs time. Functions take (values, v, weights, parameters..., columns, kept) and return the weighted row
+log densities (n,), their sum, and its derivatives in the weights and in each parameter. Unless `kept`, there are no row densities,
+which saves their logarithms' way through memory. Where a component has no density, all rows are -inf and all slopes 0.
 
 References
 ----------
@@ -63,8 +63,8 @@ def _weigh(v, rows):
 
 
 @inner(ROUNDING)
-def _regular(rows, slopes, found):
-    """Whether there is a density with finite slopes; if not, rows become -inf and slopes 0."""
+def _regular(rows, total, slopes, found):
+    """Whether there is a density with finite slopes; if not, rows and their sum become -inf and slopes 0."""
     sum_ = 0.0
     for i in range(slopes.size):
         sum_ += abs(slopes[i])
@@ -74,6 +74,15 @@ def _regular(rows, slopes, found):
         slopes[i] = 0.0
     for i in range(rows.size):
         rows[i] = -np.inf
+    total[0] = -np.inf
+
+
+@inner(ROUNDING)
+def _sum(rows):
+    sum_ = 0.0
+    for i in range(rows.size):
+        sum_ += rows[i]
+    return sum_
 
 
 @inner(ROUNDING)
@@ -83,27 +92,33 @@ def _by_weights(mass, weights, slopes):
             slopes[k] = mass[k] / weights[k]
 
 
-def _full_scores(values, v, weights, mean, covariance, columns):
+def _full_scores(values, v, weights, mean, covariance, columns, kept):
     n, k, d = values.shape[0], mean.shape[0], mean.shape[1]
     wide = 4 * ((d + 3) // 4)
-    rows, slopes = np.empty(n), np.zeros(k * (1 + d + d * d))
+    rows, total, slopes = np.empty(n if kept else 0), np.empty(1), np.zeros(k * (1 + d + d * d))
     mean_slopes, covariance_slopes = slopes[k : k + k * d].reshape(k, d), slopes[k + k * d :].reshape(k, d, d)
     location, inverse, constant = np.zeros((k, wide)), np.zeros((k, wide, wide)), np.empty(k)
     for j in range(k):
         constant[j] = np.log(weights[j]) - d * HALF_LOG_TAU - invert_factor(covariance[j], inverse[j])
         for i in range(d):
             location[j, i] = mean[j, i]
-    total = 0.0
-    for j in range(k):
-        total += constant[j]
-    regular = not np.isnan(total)
+    regular = not np.isnan(_sum(constant))
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, wide)), np.zeros((k, wide, wide))
-        center, scale = np.zeros(d), np.empty(d)
-        for i in range(d):
-            scale[i] = 1.0
-        full_pass(values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second)
-        _weigh(v, rows)
+        center, scale = np.zeros(d), np.ones(d)
+        keeping = kept
+        while True:
+            rows = np.empty(n if keeping else 0)
+            mass[:], first[:], second[:] = 0.0, 0.0, 0.0
+            total[0] = full_pass(
+                values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
+            )
+            if keeping or not np.isnan(total[0]):
+                break
+            keeping = True  # rows of weight 0 without a density make a sum NaN
+        if keeping:
+            _weigh(v, rows)
+            total[0] = _sum(rows)
         _by_weights(mass, weights, slopes)
         turned = np.empty((d, d))
         for j in range(k):
@@ -124,13 +139,13 @@ def _full_scores(values, v, weights, mean, covariance, columns):
                     for g in range(i, d):
                         s += a[g, i] * turned[g, h]
                     covariance_slopes[j, i, h] = 0.5 * s
-    _regular(rows, slopes, regular)
-    return rows, slopes[:k], mean_slopes, covariance_slopes
+    _regular(rows, total, slopes, regular)
+    return rows, total.reshape(()), slopes[:k], mean_slopes, covariance_slopes
 
 
-def _diagonal_scores(values, v, weights, mean, covariance, columns):
+def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
     n, k, d = values.shape[0], mean.shape[0], mean.shape[1]
-    rows, slopes = np.empty(n), np.zeros(k * (1 + d + d * d))
+    rows, total, slopes = np.empty(n if kept else 0), np.empty(1), np.zeros(k * (1 + d + d * d))
     mean_slopes, covariance_slopes = slopes[k : k + k * d].reshape(k, d), slopes[k + k * d :].reshape(k, d, d)
     location, inverse, constant = np.empty((k, d)), np.empty((k, d)), np.empty(k)
     regular = True
@@ -143,22 +158,31 @@ def _diagonal_scores(values, v, weights, mean, covariance, columns):
             constant[j] -= np.log(sd)
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d))
-        center, scale = np.zeros(d), np.empty(d)
-        for i in range(d):
-            scale[i] = 1.0
-        diagonal_pass(values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second)
-        _weigh(v, rows)
+        center, scale = np.zeros(d), np.ones(d)
+        keeping = kept
+        while True:
+            rows = np.empty(n if keeping else 0)
+            mass[:], first[:], second[:] = 0.0, 0.0, 0.0
+            total[0] = diagonal_pass(
+                values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
+            )
+            if keeping or not np.isnan(total[0]):
+                break
+            keeping = True  # rows of weight 0 without a density make a sum NaN
+        if keeping:
+            _weigh(v, rows)
+            total[0] = _sum(rows)
         _by_weights(mass, weights, slopes)
         for j in range(k):
             for i in range(d):
                 a = inverse[j, i]
                 mean_slopes[j, i] = a * first[j, i]
                 covariance_slopes[j, i, i] = 0.5 * a * a * (second[j, i] - mass[j])
-    _regular(rows, slopes, regular)
-    return rows, slopes[:k], mean_slopes, covariance_slopes
+    _regular(rows, total, slopes, regular)
+    return rows, total.reshape(()), slopes[:k], mean_slopes, covariance_slopes
 
 
-def _bernoulli_scores(values, v, weights, probability, columns):
+def _bernoulli_scores(values, v, weights, probability, columns, kept):
     n, k, d = values.shape[0], probability.shape[0], probability.shape[1]
     rows, joint, log_weights, mass = np.empty(n), np.empty(k), np.empty(k), np.zeros(k)
     logs, sums = np.empty((2, d, k)), np.zeros((2, d, k))  # of zeros, then of ones
@@ -179,12 +203,12 @@ def _bernoulli_scores(values, v, weights, probability, columns):
         if top == -np.inf:
             rows[i] = -np.inf
             continue
-        total = 0.0
+        sum_ = 0.0
         for h in range(k):
             joint[h] = np.exp(joint[h] - top)
-            total += joint[h]
-        rows[i] = top + np.log(total)
-        share = v[i] / total
+            sum_ += joint[h]
+        rows[i] = top + np.log(sum_)
+        share = v[i] / sum_
         for h in range(k):
             joint[h] *= share
             mass[h] += joint[h]
@@ -193,7 +217,8 @@ def _bernoulli_scores(values, v, weights, probability, columns):
             for h in range(k):
                 one[h] += joint[h]
     _weigh(v, rows)
-    slopes = np.zeros(k + k * d)
+    total, slopes = np.empty(1), np.zeros(k + k * d)
+    total[0] = _sum(rows)
     found = slopes[k:].reshape(k, d)
     _by_weights(mass, weights, slopes)
     for h in range(k):
@@ -202,13 +227,13 @@ def _bernoulli_scores(values, v, weights, probability, columns):
                 found[h, j] += sums[1, j, h] / probability[h, j]
             if sums[0, j, h] != 0.0:
                 found[h, j] -= sums[0, j, h] / (1.0 - probability[h, j])
-    _regular(rows, slopes, True)
-    return rows, slopes[:k], found
+    _regular(rows, total, slopes, True)
+    return rows, total.reshape(()), slopes[:k], found
 
 
 def _signature(*ndims):
-    outputs = types.Tuple((array(1), array(1), *(array(ndim) for ndim in ndims)))
-    inputs = (read_only(2), *(read_only(ndim) for ndim in (1, 1, *ndims)), given(1, types.intp))
+    outputs = types.Tuple((array(1), array(0), array(1), *(array(ndim) for ndim in ndims)))
+    inputs = (read_only(2), *(read_only(ndim) for ndim in (1, 1, *ndims)), given(1, types.intp), types.boolean)
     return outputs(*inputs)
 
 

@@ -26,7 +26,7 @@ def compare(node, *inputs):
     """The node's compiled form and its formula give the same for these inputs."""
     native = node.op.native(node)
     assert native is not None
-    found, expected = native.function(*inputs, *native.constants), node.op.direct(node)(*inputs)
+    found, expected = native(*inputs), node.op.direct(node)(*inputs)
     found, expected = (one if isinstance(one, (tuple, list)) else [one] for one in (found, expected))
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.shape == np.shape(theirs)
@@ -145,14 +145,18 @@ def rows_of(name: str):
 
 
 def compare_rows(op: RowMixture, arrays, monkeypatch: pytest.MonkeyPatch):
-    native = op.native()
-    assert native is not None
+    """The compiled forms of rows and of their sum give what NumPy's formulas give; what the first gives."""
     monkeypatch.setenv("MIXTURES_KERNELS", "never")
-    expected = RowMixture(op.parts).evaluate(*arrays)
-    found = native.function(*arrays, *native.constants)
-    for mine, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(theirs).max()))
-    return found
+    results = []
+    for total in (False, True):
+        one = RowMixture(op.parts, total=total)
+        expected, native = one.evaluate(*arrays), one.native()
+        assert native is not None
+        results.append(native(*arrays))
+        for mine, theirs in zip(results[-1], expected, strict=True):
+            assert mine.shape == theirs.shape
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(theirs).max()))
+    return results[0]
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -179,16 +183,26 @@ def test_degenerate_covariances_give_minus_infinity_and_zero_scores(name: str, b
     op, arrays = rows_of(name)
     arrays[4] = broken * arrays[4]
     native = op.native()
-    rows, *scores = native.function(*arrays, *native.constants)
+    rows, *scores = native(*arrays)
     assert np.isneginf(rows).all()
     assert not any(score.any() for score in scores)
+
+
+def test_rows_without_weight_and_density_add_nothing_to_a_sum(monkeypatch: pytest.MonkeyPatch):
+    op, arrays = rows_of("full")
+    arrays[0], arrays[1] = arrays[0].copy(), arrays[1].copy()
+    arrays[0][3], arrays[1][3] = 1e200, 0.0
+    found = RowMixture(op.parts, total=True).native()(*arrays)
+    kept = [np.delete(arrays[0], 3, axis=0), np.delete(arrays[1], 3), *arrays[2:]]
+    assert np.isfinite(found[0])
+    assert found[0] == pytest.approx(RowMixture(op.parts, total=True).evaluate(*kept)[0])
 
 
 def test_probabilities_of_0_and_1_give_rows_that_contradict_them_no_density():
     op, arrays = rows_of("patterns with counts")
     arrays[3] = np.ones_like(arrays[3])
     native = op.native()
-    rows = native.function(*arrays, *native.constants)[0]
+    rows = native(*arrays)[0]
     np.testing.assert_array_equal(np.isneginf(rows), ~arrays[0].all(axis=1))
 
 

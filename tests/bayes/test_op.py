@@ -140,3 +140,37 @@ def test_more_rows_than_a_block_are_added_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mixtures.bayes.op.BLOCK", 17)
     for one, other in zip(op.evaluate(case.rows.values, case.rows.weights, *arrays(case)), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@bound
+@pytest.mark.parametrize("native", [False, True])
+def test_graphs_of_the_sum_alone_get_the_sum_alone(name: str, native: bool, monkeypatch: pytest.MonkeyPatch):
+    if native:
+        monkeypatch.setenv("MIXTURES_KERNELS", "always")
+    case = CASES[name]
+    op = RowMixture(parts_of(case.resolved))
+    inputs = [pt.tensor(dtype="float64", shape=a.shape) for a in arrays(case)]
+    rows = op(pt.as_tensor(case.rows.values), pt.as_tensor(case.rows.weights), *inputs)[0]
+    forms = []
+    results = []
+    for outputs in ([rows.sum()], [rows.sum(), rows]):
+        function = pytensor.function(inputs, [*outputs, *pytensor.grad(rows.sum(), inputs)], mode=MODE)
+        forms.append([n.op.total for n in function.maker.fgraph.toposort() if isinstance(n.op, RowMixture)])
+        found = function(*arrays(case))
+        results.append([found[0], *found[len(outputs) :]])
+    assert forms == [[True], [False]]
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_the_sum_has_a_gradient_of_its_own():
+    case = CASES["full"]
+    x, v = pt.as_tensor(case.rows.values), pt.as_tensor(case.rows.weights)
+    inputs = [pt.tensor(dtype="float64", shape=a.shape) for a in arrays(case)]
+    found = []
+    for total in (False, True):
+        value = RowMixture(parts_of(case.resolved), total=total)(x, v, *inputs)[0].sum()
+        graph = pytensor.grad(3.0 * value, inputs)
+        found.append(pytensor.function(inputs, [value, *graph], mode=MODE)(*arrays(case)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
