@@ -28,8 +28,8 @@ PER_THREAD = 800_000
 """Work for which another thread is started: some 0.3 ms, where starting it takes 0.05 to 0.1."""
 MOST_CHUNKS = 32
 """Chunks of rows: a function of the rows' number and the model alone, so that results do not depend on threads."""
-CHUNK = 150_000
-"""Least work of a chunk, some 0.06 ms, where what a chunk costs by itself is 0.005."""
+CHUNK = 400_000
+"""Least work of a chunk, some 0.15 ms, where what a chunk costs by itself is 0.005 to 0.01."""
 BUFFER = 1 << 15
 """Numbers that a buffer between kernels holds at most, where more than one tile would exceed it."""
 

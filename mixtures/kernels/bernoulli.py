@@ -114,23 +114,45 @@ def _turned(builder: Any, rows: list[Any]) -> list[Any]:
 
 @intrinsic
 def _look_up_four(
-    typing_context: Any, words: Any, place: Any, table: Any, first: Any, count: Any, out: Any, at: Any
+    typing_context: Any,
+    words: Any,
+    place: Any,
+    table: Any,
+    first: Any,
+    count: Any,
+    out: Any,
+    at: Any,
+    start: Any,
+    h: Any,
 ) -> Any:
-    """Sums of the entries of four rows, whose words begin at `place`, to the four rows of out (4 ROW) from `at` on."""
+    """Sums of the entries of four rows, whose words begin at `place`, in the four rows of out (.. ROW) from `at` on.
+
+    They begin with four numbers of `start`, from h on, or where h < 0 with what out has.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, start, to = (_place(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 2, 5))
-        each = _words(builder, source)
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(_FOUR, [0.0] * SIDE)) for _ in each]
+        source, entries, to, begin = (
+            _place(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 2, 5, 7)
+        )
+        each, rows = _words(builder, source), [_four_of(builder, to, _long(ROW * i)) for i in range(SIDE)]
+        sums = [cgutils.alloca_once(builder, _FOUR) for _ in each]
+        with builder.if_else(builder.icmp_signed(">=", args[8], _long(0))) as (anew, further):
+            with anew:
+                numbers = builder.load(_four_of(builder, begin, _long(0)), align=8)
+                for sum_ in sums:
+                    builder.store(numbers, sum_)
+            with further:
+                for sum_, column in zip(sums, _turned(builder, [builder.load(r, align=8) for r in rows]), strict=True):
+                    builder.store(column, sum_)
         with cgutils.for_range(builder, args[4]) as loop:
             for word, sum_ in zip(each, sums, strict=True):
-                entry = builder.load(_entry(builder, word, start, loop.index), align=8)
+                entry = builder.load(_entry(builder, word, entries, loop.index), align=8)
                 builder.store(builder.fadd(builder.load(sum_), entry), sum_)
-        for i, column in enumerate(_turned(builder, [builder.load(sum_) for sum_ in sums])):
-            builder.store(column, _four_of(builder, to, _long(ROW * i)), align=8)
+        for row, column in zip(rows, _turned(builder, [builder.load(sum_) for sum_ in sums]), strict=True):
+            builder.store(column, row, align=8)
         return context.get_dummy_value()
 
-    return types.void(words, types.intp, table, types.intp, types.intp, out, types.intp), generate
+    return types.void(words, types.intp, table, types.intp, types.intp, out, types.intp, start, types.intp), generate
 
 
 @intrinsic
@@ -154,32 +176,27 @@ def _tally_four(
 
 
 @inner(ROUNDING)
-def _look_up(words, table, h, begin, count, joint, places, four):
-    """Add log densities of a tile's rows to the rows of joint (K, ROW) of components places[4 h] and the next three."""
+def _look_up(words, table, h, begin, count, start, out, at):
+    """Log densities of a tile's rows under components 4 h and the next three, plus start[4 h] and so on, to out (.. ROW) from `at`."""
     size, count = table.shape[1], min(count, TILE)  # tells the compiler that indices cannot overflow
     for w in range(words.shape[0]):
-        place, first = words.shape[1] * w + begin, SIDE * VALUES * (size * h + BYTES * w)
+        place, first, bytes_ = words.shape[1] * w + begin, SIDE * VALUES * (size * h + BYTES * w), size - BYTES * w
+        origin = SIDE * h if w == 0 else -1
         for b in range(0, count, SIDE):
-            _look_up_four(words, place + b, table, first, min(BYTES, size - BYTES * w), four, b)
-        for side in range(min(SIDE, places.size - SIDE * h)):
-            one, out = four[side * ROW : side * ROW + ROW], joint[places[SIDE * h + side]]
-            for b in range(count):
-                out[b] += one[b]
+            _look_up_four(words, place + b, table, first, min(BYTES, bytes_), out, at + b, start, origin)
 
 
 @inner(ROUNDING)
-def _tally(words, joint, h, begin, count, tally, places, four):
-    """Add responsibilities of the same components, in joint, to tally (J / 4, bytes, 256, 4) by the value of each byte."""
+def _tally(words, numbers, at, h, begin, count, tally):
+    """Responsibilities of the same components, in numbers (.. ROW) from `at`, added to tally (J / 4, bytes, 256, 4) by value of a byte.
+
+    Behind the last row there must be zeros up to a multiple of four.
+    """
     size, count = tally.shape[1], min(count, TILE)
-    for side in range(min(SIDE, places.size - SIDE * h)):
-        one, out = joint[places[SIDE * h + side]], four[side * ROW : side * ROW + ROW]
-        for b in range(count):
-            out[b] = one[b]
-        out[count : count + SIDE] = 0.0  # rows behind the last, which are taken together with it
     for w in range(words.shape[0]):
         place, first = words.shape[1] * w + begin, SIDE * VALUES * (size * h + BYTES * w)
         for b in range(0, count, SIDE):
-            _tally_four(words, place + b, tally, first, min(BYTES, size - BYTES * w), four, b)
+            _tally_four(words, place + b, tally, first, min(BYTES, size - BYTES * w), numbers, at + b)
 
 
 @inner(ROUNDING)
@@ -217,21 +234,22 @@ def _count(tally, ones, zeros):
 
 
 def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zeros):
-    k = log_weights.size
-    joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
-    tally, places, four = np.zeros(table.shape), np.arange(k), np.zeros(SIDE * ROW)
+    k, groups = log_weights.size, table.shape[0]
+    every, work, weight = np.zeros((SIDE * groups, ROW)), np.empty((3, ROW)), np.empty(ROW)
+    joint, numbers, origin, tally = every[:k], every.reshape(-1), np.zeros(SIDE * groups), np.zeros(table.shape)
+    origin[:k] = log_weights
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
         for b in range(count):
             weight[b] = v[begin + b]
-        for j in range(k):
-            joint[j] = log_weights[j]
-        for h in range(table.shape[0]):
-            _look_up(words, table, h, begin, count, joint, places, four)
+        for h in range(groups):
+            _look_up(words, table, h, begin, count, origin, numbers, SIDE * h * ROW)
         value += soft_tile(joint, weight, count, work, mass)
-        for h in range(table.shape[0]):
-            _tally(words, joint, h, begin, count, tally, places, four)
+        if count < TILE:
+            every[:, count : count + SIDE] = 0.0
+        for h in range(groups):
+            _tally(words, numbers, SIDE * h * ROW, h, begin, count, tally)
         keep_rows(work[2], begin, count, rows)
     _count(tally, ones, zeros)
     return value
@@ -247,11 +265,16 @@ whole_pass = Compiled(
 
 
 def _density(words, table, start, stop, places, joint):
-    four = np.empty(SIDE * ROW)
+    four, origin = np.empty(SIDE * ROW), np.zeros(SIDE * table.shape[0])
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
+        count = min(TILE, stop - begin)
         for h in range(table.shape[0]):
-            _look_up(words, table, h, begin, min(TILE, stop - begin), joint[tile], places, four)
+            _look_up(words, table, h, begin, count, origin, four, 0)
+            for side in range(min(SIDE, places.size - SIDE * h)):
+                one, out = four[side * ROW : side * ROW + ROW], joint[tile, places[SIDE * h + side]]
+                for b in range(count):
+                    out[b] += one[b]
 
 
 density = Compiled(
@@ -268,7 +291,12 @@ def _statistics(words, joint, places, start, stop, ones, zeros):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
         for h in range(tally.shape[0]):
-            _tally(words, joint[tile], h, begin, count, tally, places, four)
+            for side in range(min(SIDE, places.size - SIDE * h)):
+                one, out = joint[tile, places[SIDE * h + side]], four[side * ROW : side * ROW + ROW]
+                for b in range(count):
+                    out[b] = one[b]
+                out[count : count + SIDE] = 0.0  # rows behind the last, which are taken together with it
+            _tally(words, four, 0, h, begin, count, tally)
     _count(tally, ones, zeros)
 
 
