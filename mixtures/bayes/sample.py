@@ -55,7 +55,8 @@ def sample(
     """Draw from the posterior with PyMC and relabel the draws to the EM estimate.
 
     Chains start in a cloud half a standard error wide around the EM estimate; the last one in four starts from a random
-    partition instead, so that other modes can be found.
+    partition instead, so that other modes can be found. NUTS takes its mass matrix from the observed information there: the whole
+    inverse where the posterior is nearly normal around the estimates, else its diagonal, which PyMC then adapts.
 
     Parameters
     ----------
