@@ -22,6 +22,7 @@ from pytensor.tensor.rewriting.basic import register_specialize
 
 from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
+from ..families.kept import unchanging
 from ..families.missing import observed_cells
 from ..spec import Mixture
 from .stack import Native, disconnected, register_native
@@ -234,7 +235,7 @@ class RowMixture(Op):
         if not self.kernels_pay(len(x), n_components):
             return None
         passes = kernels.Passes(x, v, self._blocks(), n_components, threads=1)  # chains run side by side
-        self.bound = passes if _unchanging(x) and _unchanging(v) else None
+        self.bound = passes if unchanging(x) and unchanging(v) else None
         return passes
 
     def _evaluate(self, x: Array, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
@@ -272,11 +273,6 @@ class RowMixture(Op):
             score = part.family.score(part.family.statistics_after(work, z, own, theta), theta)
             scores += [score[name] for name in part.names]
         return _weighted(v, value), scores
-
-
-def _unchanging(array: Array) -> bool:
-    """Whether nobody can write to the array: it is read-only and no view of another."""
-    return not array.flags.writeable and array.base is None
 
 
 def _weight_scores(mass: Array, weights: Array) -> Array:

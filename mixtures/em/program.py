@@ -96,7 +96,13 @@ class CompiledGroup:
     @cached_property
     def x(self) -> Array:
         """The rows in standardised columns, (n, d)."""
-        return np.asfortranarray(self.standardised(slice(None)))  # formulas run along columns
+        found = np.asfortranarray(self.standardised(slice(None)))  # formulas run along columns
+        found.setflags(write=False)  # what they make of the rows alone can then be kept
+        return found
+
+    def x_of(self, block: slice) -> Array:
+        """A block of x; x itself if that is all of it."""
+        return self.x if not block.start and (block.stop or len(self.x)) >= len(self.x) else self.x[block]
 
     def standardised(self, block: slice) -> Array:
         """A block of rows in standardised columns."""
@@ -238,7 +244,7 @@ class Program:
             log_weights = np.log(p.weights)
         joint, work = None, []
         for compiled, theta in zip(self.groups, p.thetas, strict=True):
-            density, own = compiled.family.e_step(compiled.x[block], theta)
+            density, own = compiled.family.e_step(compiled.x_of(block), theta)
             work.append(own)
             if compiled.group.covers_all:
                 joint = density + log_weights if joint is None else joint + density
@@ -286,10 +292,12 @@ class Program:
             v = self.v[block]
             value += float(v @ row_values)
             R = R * v[:, None]
-            mass += R.sum(axis=0)
+            mass += np.add.reduce(R, axis=0)
             parts.append(
                 [
-                    g.family.statistics_after(own, g.x[block], R if g.group.covers_all else R[:, g.components], theta)
+                    g.family.statistics_after(
+                        own, g.x_of(block), R if g.group.covers_all else R[:, g.components], theta
+                    )
                     for g, own, theta in zip(self.groups, work, p.thetas, strict=True)
                 ]
             )

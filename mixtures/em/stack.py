@@ -117,7 +117,7 @@ class Stack:
         joint, work = None, []
         for g, theta in zip(program.groups, p.thetas, strict=True):
             try:
-                density, own = g.family.e_step(g.x[block], theta)
+                density, own = g.family.e_step(g.x_of(block), theta)
             except DegenerateComponentError as error:
                 point, component = divmod(error.component, len(g.components))
                 raise DegeneratePointError(component, point) from None
@@ -142,7 +142,7 @@ class Stack:
         for g, own, theta, sums in zip(program.groups, work, p.thetas, statistics, strict=True):
             R = joint if g.group.covers_all else joint[:, g.components]
             R = R.reshape(-1, len(v)).T
-            for name, found in g.family.statistics_after(own, g.x[block], R, theta).items():
+            for name, found in g.family.statistics_after(own, g.x_of(block), R, theta).items():
                 sums[name] = sums[name] + found if name in sums else found
 
     def _one_by_one(self, p: Params) -> StackEvaluation:

@@ -12,6 +12,7 @@ from ..domains import Parameter, UnitInterval
 from ..priors import Numbers
 from .base import Array, Family, Layout, Theta
 from .formulas import Formulas, Notation, formulas, ratio
+from .kept import once_for_rows
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel, RowSource
@@ -74,7 +75,7 @@ class Bernoulli(Family):
         return self.statistics_after(_ones_and_zeros(x), x, R, theta)
 
     def statistics_after(self, work: tuple[Array, Array], x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        return {"mass": R.sum(axis=0), "ones": R.T @ work[0], "zeros": R.T @ work[1]}
+        return {"mass": np.add.reduce(R, axis=0), "ones": R.T @ work[0], "zeros": R.T @ work[1]}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         p = theta["probability"]
@@ -120,8 +121,15 @@ class Bernoulli(Family):
 
 def _ones_and_zeros(x: Array) -> tuple[Array, Array]:
     """Where cells are 1 and where they are 0, (n, d) each; a missing cell (NaN) is neither."""
+    ones, zeros = _cells(x)
+    return x if ones is None else ones, zeros
+
+
+@once_for_rows
+def _cells(x: Array) -> tuple[Array | None, Array]:
+    """The same, with None for x itself."""
     if not np.isnan(x.sum()):
-        return x, 1.0 - x
+        return None, 1.0 - x
     return np.nan_to_num(x), np.nan_to_num(1.0 - x)
 
 
