@@ -100,6 +100,7 @@ def compiled(model, mode=None) -> Callable[[], object]:
 
     function = model.logp_dlogp_function(ravel_inputs=True, **({} if mode is None else {"mode": mode}))
     function.set_extra_values({})
+    function.trust_input = True  # as PyMC's and our NUTS set it
     point = pm.blocking.DictToArrayBijection.map(model.initial_point())
     function(point)
     return lambda: function(point)
