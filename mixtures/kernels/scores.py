@@ -69,6 +69,8 @@ def _regular(rows, total, slopes, found):
     for i in range(slopes.size):
         sum_ += abs(slopes[i])
     if found and sum_ < np.inf:
+        if np.isnan(total[0]):
+            total[0] = -np.inf  # as the row that makes it so
         return
     for i in range(slopes.size):
         slopes[i] = 0.0
@@ -106,19 +108,10 @@ def _full_scores(values, v, weights, mean, covariance, columns, kept):
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, wide)), np.zeros((k, wide, wide))
         center, scale = np.zeros(d), np.ones(d)
-        keeping = kept
-        while True:
-            rows = np.empty(n if keeping else 0)
-            mass[:], first[:], second[:] = 0.0, 0.0, 0.0
-            total[0] = full_pass(
-                values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
-            )
-            if keeping or not np.isnan(total[0]):
-                break
-            keeping = True  # rows of weight 0 without a density make a sum NaN
-        if keeping:
-            _weigh(v, rows)
-            total[0] = _sum(rows)
+        total[0] = full_pass(
+            values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
+        )
+        _weigh(v, rows)
         _by_weights(mass, weights, slopes)
         turned = np.empty((d, d))
         for j in range(k):
@@ -159,19 +152,10 @@ def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d))
         center, scale = np.zeros(d), np.ones(d)
-        keeping = kept
-        while True:
-            rows = np.empty(n if keeping else 0)
-            mass[:], first[:], second[:] = 0.0, 0.0, 0.0
-            total[0] = diagonal_pass(
-                values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
-            )
-            if keeping or not np.isnan(total[0]):
-                break
-            keeping = True  # rows of weight 0 without a density make a sum NaN
-        if keeping:
-            _weigh(v, rows)
-            total[0] = _sum(rows)
+        total[0] = diagonal_pass(
+            values, columns, center, scale, v, location, inverse, constant, 0, n, rows, mass, first, second
+        )
+        _weigh(v, rows)
         _by_weights(mass, weights, slopes)
         for j in range(k):
             for i in range(d):

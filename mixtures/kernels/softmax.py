@@ -55,9 +55,10 @@ def _normalised(joint, total, v, mass, count):
 
 @inner(SUMMING)
 def _weighted_sum(rows, v, count):
+    """Rows of weight 0 add nothing, whatever their density."""
     sum_ = 0.0
     for b in range(count):
-        sum_ += v[b] * rows[b]
+        sum_ += v[b] * rows[b] if v[b] != 0.0 else 0.0
     return sum_
 
 
