@@ -73,9 +73,9 @@ def exponential(x):
     k = z - _ROUND
     f = (x - k * _LOG_2) - k * _LOG_2_REST
     f2 = f * f
-    low = (_E1 * f + _E0) + (_E3 * f + _E2) * f2
-    high = (_E5 * f + _E4) + (_E7 * f + _E6) * f2
-    p = 1.0 + (f + f2 * (low + f2 * f2 * (high + f2 * f2 * (_E9 * f + _E8))))
+    even = _E0 + f2 * (_E2 + f2 * (_E4 + f2 * (_E6 + f2 * _E8)))
+    odd = _E1 + f2 * (_E3 + f2 * (_E5 + f2 * (_E7 + f2 * _E9)))
+    p = 1.0 + (f + f2 * (even + f * odd))
     value = _float_of(_bits_of(p) + (_bits_of(z) << _SHIFT))
     return 0.0 if x < _UNDERFLOW else value
 

@@ -14,11 +14,16 @@ TILE = 256
 """Rows in a tile."""
 ROW = TILE + 8
 """Length of a buffer's row: neighbouring rows must not lie a multiple of 2048 bytes apart, where they fight for the same cache sets."""
+NEAR = 100.0
+"""How far above the first entry of log(w f) the largest may be for it to serve in its place: the row value loses 1e-14 at most."""
 
 
 @inner(ROUNDING)
 def _ratios(joint, top, total, rows, count):
-    """Turn joint (K, 256) into exp(joint - top), with top, total and row values (256,)."""
+    """Turn joint (K, 256) into exp(joint - top), with top, total and row values (256,).
+
+    Where no row's largest entry is far above its first, all are taken relative to the first, whose exponential is then not computed.
+    """
     first = joint[0]
     for b in range(count):
         top[b] = first[b]
@@ -26,10 +31,18 @@ def _ratios(joint, top, total, rows, count):
         one = joint[k]
         for b in range(count):
             top[b] = one[b] if one[b] > top[b] else top[b]
+    far = 0
     for b in range(count):
-        top[b] = top[b] if abs(top[b]) < np.inf else 0.0
-        total[b] = 0.0
-    for k in range(joint.shape[0]):
+        far += 0 if top[b] - first[b] <= NEAR else 1  # so are infinities and NaN
+    if far == 0:
+        for b in range(count):
+            top[b] = first[b]
+            first[b] = total[b] = 1.0
+    else:
+        for b in range(count):
+            top[b] = top[b] if abs(top[b]) < np.inf else 0.0
+            total[b] = 0.0
+    for k in range(0 if far else 1, joint.shape[0]):
         one = joint[k]
         for b in range(count):
             ratio = exponential(one[b] - top[b])
