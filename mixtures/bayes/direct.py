@@ -18,6 +18,8 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
+from ..kernels.ahead import ask
+
 __all__ = ["DirectLinker"]
 
 Call = Callable[..., Any]
@@ -57,7 +59,8 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
         return names[variable]
 
     given = [name(variable) for variable in fgraph.inputs]
-    lines = []
+    lines: list[str] = []
+    natives: dict[str, Any] = {}
     for i, node in enumerate(order):
         inputs = [name(variable) for variable in node.inputs]
         outputs = [name(variable) for variable in node.outputs]
@@ -65,11 +68,17 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
         if sign:
             lines.append(f"{outputs[0]} = {f' {sign} '.join(inputs)}")
             continue
-        scope[f"f{i}"], constants = _direct(node, native)
-        for j, constant in enumerate(constants):
-            scope[f"c{i}_{j}"] = constant
-            inputs.append(f"c{i}_{j}")
+        own = node.op.native(node) if native and getattr(node.op, "native_pays", False) else None
+        if own is None:
+            scope[f"f{i}"] = _direct(node)
+        else:
+            natives[f"f{i}"] = own
+            for j, constant in enumerate(() if own.outputs else own.constants):
+                scope[f"c{i}_{j}"] = constant
+                inputs.append(f"c{i}_{j}")
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
+    ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
+    scope |= {one: _at_first_call(scope, one, natives) for one in natives}
     results = [_result(variable, name(variable)) for variable in fgraph.outputs]
     body = "\n".join(f"        {line}" for line in [*lines, f"return ({''.join(one + ', ' for one in results)})"])
     exec(f"def graph({', '.join(given)}):\n    with errstate(all='ignore'):\n{body}", scope)
@@ -95,15 +104,24 @@ def _keeps_dtype(node: Apply) -> bool:
         return False
 
 
-def _direct(node: Apply, native: bool) -> tuple[Call, tuple[Any, ...]]:
-    """A function of the node's inputs and of some constants."""
-    if not hasattr(node.op, "direct"):
-        return _in_numpy(node) or _by_perform(node), ()
-    compiled = node.op.native(node) if native and node.op.native_pays else None
-    if compiled is None:
-        return node.op.direct(node), ()
-    loaded = compiled.ready
-    return (loaded, ()) if loaded.outputs else (loaded.function, loaded.constants)
+def _direct(node: Apply) -> Call:
+    """A function of the node's inputs."""
+    if hasattr(node.op, "direct"):
+        found: Call = node.op.direct(node)
+        return found
+    return _in_numpy(node) or _by_perform(node)
+
+
+def _at_first_call(scope: dict[str, Any], name: str, natives: dict[str, Any]) -> Call:
+    """What stands in its place in `scope` until it is called, when all compiled functions are loaded; constants are inputs there."""
+
+    def first(*inputs: Any) -> Any:
+        for one, native in natives.items():
+            loaded = native.ready
+            scope[one] = loaded if loaded.outputs else loaded.function
+        return scope[name](*inputs)
+
+    return first
 
 
 def _in_numpy(node: Apply) -> Call | None:
@@ -122,13 +140,23 @@ def _in_numpy(node: Apply) -> Call | None:
     if isinstance(op, Reshape) and isinstance(node.inputs[1], Constant):
         shape = tuple(int(n) for n in node.inputs[1].data)
         return lambda x, _: x.reshape(shape)
-    if isinstance(op, Join) and isinstance(node.inputs[0], Constant):
-        axis = int(node.inputs[0].data)
-        return lambda _, *parts: np.concatenate(parts, axis=axis)
+    if isinstance(op, Join):
+        return _join(node)
     if isinstance(op, Subtensor) and all(isinstance(variable, Constant) for variable in node.inputs[1:]):
         place = tuple(_plain(entry) for entry in indices_from_subtensor(node.inputs[1:], op.idx_list))
         return lambda x, *_: x[place]
     return None
+
+
+def _join(node: Apply) -> Call | None:
+    """PyTensor 2 has the axis as the first input, PyTensor 3 in the Op."""
+    axis = getattr(node.op, "axis", None)
+    if axis is not None:
+        return lambda *parts: np.concatenate(parts, axis=axis)
+    if not isinstance(node.inputs[0], Constant):
+        return None
+    given = int(node.inputs[0].data)
+    return lambda _, *parts: np.concatenate(parts, axis=given)
 
 
 def _plain(entry: Any) -> Any:

@@ -20,7 +20,7 @@ from ..em.program import Params, Program
 from ..families.base import Array
 from .compile import sampled_point
 
-__all__ = ["NearestPotential", "informed_step"]
+__all__ = ["NearestPotential", "informed_step", "sampled_density"]
 
 STEP = 1e-5
 """Half the distance between the gradients whose difference is a column of the information."""
@@ -34,8 +34,15 @@ MOST = 400
 """More coordinates than this, and the first variances are 1."""
 
 
+def sampled_density(model: pm.Model, mode: Any) -> Any:
+    """The log density of the sampled coordinates and its gradient, compiled in a mode of PyTensor."""
+    density = model.logp_dlogp_function(ravel_inputs=True, mode=mode, trust_input=True)
+    density.set_extra_values({})
+    return density
+
+
 def informed_step(
-    model: pm.Model, program: Program, centers: Sequence[Params], *, mode: Any, target_accept: float
+    model: pm.Model, program: Program, centers: Sequence[Params], density: Any, *, target_accept: float
 ) -> pm.NUTS:
     """NUTS whose mass matrix is the inverse of the information at the estimates, or begins at its diagonal.
 
@@ -47,8 +54,8 @@ def informed_step(
         Its EM program.
     centers
         The estimates around which chains start, in data units and inside the parameter space; the main one first.
-    mode
-        How PyTensor compiles the density.
+    density
+        The model's log density and gradient, as `sampled_density` gives it.
     target_accept
         Acceptance rate that steps adapt to.
 
@@ -56,9 +63,6 @@ def informed_step(
     ----------
     Neal (2011), MCMC using Hamiltonian dynamics, Handbook of Markov Chain Monte Carlo, section 5.4.1.
     """
-    density = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
-    density.set_extra_values({})
-    density.trust_input = True
     points = [DictToArrayBijection.map(sampled_point(model, program, center)) for center in centers]
     size = len(points[0].data)
     potential: QuadPotential

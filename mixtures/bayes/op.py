@@ -29,6 +29,7 @@ from .stack import Native, disconnected, register_native
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel
+    from ..kernels.compiling import Compiled
 
 __all__ = ["Part", "RowMixture", "parts_of"]
 
@@ -202,17 +203,25 @@ class RowMixture(Op):
         found: Array = native(x, np.broadcast_to(1.0, len(x)), weights, *flat)[0]
         return found
 
+    def compiled_for(self, n: int, n_components: int) -> list[Compiled]:
+        """The compiled functions that `evaluate` calls for n rows: none or one."""
+        native = self._chosen(n, n_components)
+        return [] if native is None else [native.function]
+
     def kernels_pay(self, n: int, n_components: int) -> bool:
         """Whether n rows are enough for compiled functions, which a sampler calls ten thousand times."""
         return kernels.pays(kernels.work(self._blocks(), n, n_components), SWITCH)
 
     def _scores(self, n: int, n_components: int) -> Native | None:
-        """What computes everything for n rows at once, where there is such a function and it is the fastest."""
+        """What computes everything for n rows at once, loaded or compiled, where there is such a function and it is the fastest."""
         if (n, n_components) not in self.chosen:
-            kernel = self._kernel() if self.kernels_pay(n, n_components) else None
-            native = None if kernel is None or n > kernel.most_scored else self._native(kernel)
+            native = self._chosen(n, n_components)
             self.chosen[n, n_components] = native and native.ready
         return self.chosen[n, n_components]
+
+    def _chosen(self, n: int, n_components: int) -> Native | None:
+        kernel = self._kernel() if self.kernels_pay(n, n_components) else None
+        return None if kernel is None or n > kernel.most_scored else self._native(kernel)
 
     def _blocks(self) -> list[kernels.Block]:
         return [

@@ -18,6 +18,7 @@ from ..arguments import check_kind, check_whole
 from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
+from ..kernels.ahead import compiling_ahead
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
@@ -25,7 +26,7 @@ from . import stack
 from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
-from .metric import informed_step
+from .metric import informed_step, sampled_density
 from .nutpie_sampler import POOL, draw_with_nutpie
 from .op import RowMixture
 from .recorder import Recorder
@@ -121,16 +122,21 @@ def sample(
     pooled = nuts_sampler == "nutpie"
     try:
         program, estimate = _program(resolved, rows)
-        pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
-        starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
-        with _quiet(not show):
+        likelihood = RowMixture.of(resolved, rows.values)
+        kernels = [] if pooled else likelihood.compiled_for(len(rows.values), program.n_components)
+        with _quiet(not show), compiling_ahead(kernels):
             model = compile_pymc(resolved, rows)
             if not model.free_RVs:
                 raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
-            if pooled:
+            nuts = (
+                None if pooled else _NUTS(model, program, likelihood)
+            )  # before the fit, which leaves a processor free
+            pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
+            starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
+            if nuts is None:
                 trace = draw_with_nutpie(model, program, starts, **settings)
             else:
-                trace = _draw(model, program, starts, **settings)
+                trace = nuts.draw(starts, **settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -187,45 +193,43 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _draw(
-    model: pm.Model,
-    program: Program,
-    starts: list[ChainStart],
-    *,
-    cores: int,
-    target_accept: float,
-    **settings: Any,
-) -> Any:
+class _NUTS:
     """PyMC's own NUTS, chains in processes of their own, everything in them single-threaded."""
-    from threadpoolctl import threadpool_limits
 
-    rows = program.rows
-    likelihood = RowMixture.of(program.spec, rows.values)
-    centers = list({id(start.center): start.center for start in starts}.values())
-    mode = stack.sampling_mode(native=likelihood.kernels_pay(len(rows.values), program.n_components))
-    try:
-        with model, threadpool_limits(1), warnings.catch_warnings():
-            # Workers call no threaded code: BLAS is limited to one thread before they are forked.
-            warnings.filterwarnings(
-                "ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning
-            )
-            return pm.sample(
-                **settings,
-                cores=cores,
-                blas_cores=cores,
-                mp_ctx=START_METHOD,
-                nuts_sampler="pymc",
-                step=informed_step(model, program, centers, mode=mode, target_accept=target_accept),
-                initvals=[free_values(program, start.p) for start in starts],
-                compute_convergence_checks=False,
-                trace=Recorder.of(model, mode),
-                callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
-                quiet=not settings["progressbar"],
-            )
-    except ValueError as error:
-        if "Not enough samples" not in str(error):
-            raise
-        raise KeyboardInterrupt from None  # PyMC's answer to an interruption during tuning
+    def __init__(self, model: pm.Model, program: Program, likelihood: RowMixture) -> None:
+        self.model, self.program = model, program
+        native = likelihood.kernels_pay(len(program.rows.values), program.n_components)
+        self.mode = stack.sampling_mode(native=native)
+        self.density = sampled_density(model, self.mode)
+
+    def draw(self, starts: list[ChainStart], *, cores: int, target_accept: float, **settings: Any) -> Any:
+        """What PyMC hands back of chains from these starts."""
+        from threadpoolctl import threadpool_limits
+
+        centers = list({id(start.center): start.center for start in starts}.values())
+        try:
+            with self.model, threadpool_limits(1), warnings.catch_warnings():
+                # Workers call no threaded code: BLAS is limited to one thread before they are forked.
+                warnings.filterwarnings(
+                    "ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning
+                )
+                return pm.sample(
+                    **settings,
+                    cores=cores,
+                    blas_cores=cores,
+                    mp_ctx=START_METHOD,
+                    nuts_sampler="pymc",
+                    step=informed_step(self.model, self.program, centers, self.density, target_accept=target_accept),
+                    initvals=[free_values(self.program, start.p) for start in starts],
+                    compute_convergence_checks=False,
+                    trace=Recorder.of(self.model, self.mode),
+                    callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
+                    quiet=not settings["progressbar"],
+                )
+        except ValueError as error:
+            if "Not enough samples" not in str(error):
+                raise
+            raise KeyboardInterrupt from None  # PyMC's answer to an interruption during tuning
 
 
 class _EndAll:

@@ -16,6 +16,8 @@ from typing import Any
 import numba
 from numba.core import types
 
+from .ahead import wait_for
+
 __all__ = ["ROUNDING", "SUMMING", "Compiled", "array", "given", "inner", "read_only"]
 
 ROUNDING = {"contract"}
@@ -71,6 +73,26 @@ class Compiled:
         self.signature, self.function, self.fastmath, self.calls = signature, function, fastmath, calls
 
     @cached_property
+    def name(self) -> str | None:
+        """The module that has the function, and its name there, "module:name"; None if it has none."""
+        module = self.function.__module__
+        found = (name for name, value in vars(sys.modules[module]).items() if value is self)
+        name = next(found, None)
+        return name and f"{module}:{name}"
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is ready, or its machine code is on disk, as far as is known."""
+        mark = self._mark
+        return "ready" in self.__dict__ or (mark is not None and mark.exists())
+
+    @property
+    def _mark(self) -> Path | None:
+        """An empty file that says that machine code of this name has been kept."""
+        directory = cache_directory()
+        return None if directory is None or self.name is None else Path(directory) / self.name.replace(":", ".")
+
+    @cached_property
     def ready(self) -> Callable[..., Any]:
         """The compiled function, from the cache on disk where there is one."""
         with _LOCK:
@@ -79,9 +101,13 @@ class Compiled:
             directory = cache_directory()
             if directory is None:
                 return self._compile(cache=False)
+            wait_for(self)
             before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, directory
             try:
-                return self._compile(cache=True)
+                found = self._compile(cache=True)
+                if self._mark is not None:
+                    self._mark.touch()
+                return found
             except (OSError, RuntimeError):  # the directory went away or filled up meanwhile
                 return self._compile(cache=False)
             finally:

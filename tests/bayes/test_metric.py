@@ -8,7 +8,7 @@ from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
 import mixtures as mx
 from mixtures.bayes import stack
 from mixtures.bayes.chains import chain_starts
-from mixtures.bayes.metric import NearestPotential, informed_step
+from mixtures.bayes.metric import NearestPotential, informed_step, sampled_density
 from mixtures.em.program import Program
 
 
@@ -20,7 +20,8 @@ def step_for(spec: mx.Mixture, data, chains: int = 1, **kwargs) -> tuple[pm.NUTS
     starts = chain_starts(program, pivot.params, chains, np.random.default_rng(1))
     model = mx.compile_pymc(resolved, rows)
     centers = [start.center for start in starts]
-    return informed_step(model, program, centers, mode=stack.sampling_mode(), target_accept=0.9), program
+    density = sampled_density(model, stack.sampling_mode())
+    return informed_step(model, program, centers, density, target_accept=0.9), program
 
 
 def test_a_single_normal_has_the_textbook_covariance():
