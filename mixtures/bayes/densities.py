@@ -14,6 +14,10 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import node_rewriter
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.rewriting.basic import register_canonicalize
 
 from ..families.base import Array
 from ..linear import factors
@@ -346,6 +350,21 @@ class SimplexMap(_Map):
         shares = _shares(free)
         found = shares * (gradient - (shares * gradient).sum(axis=-1, keepdims=True))
         return np.asarray((found + of_jacobian[..., None] * (1.0 - shares.shape[-1] * shares))[..., :-1])
+
+
+@register_canonicalize
+@node_rewriter([Elemwise])
+def shares_are_shares(fgraph: Any, node: Apply) -> list[Any] | None:
+    """Whether a share is below 0 or above 1, which PyMC's Dirichlet asks at every evaluation, has one answer."""
+    bound = {"LT": 0.0, "GT": 1.0}.get(type(node.op.scalar_op).__name__)
+    if bound is None:
+        return None
+    shares, asked = node.inputs
+    if shares.owner is None or not isinstance(shares.owner.op, SimplexMap) or shares is not shares.owner.outputs[0]:
+        return None
+    if get_underlying_scalar_constant_value(asked, raise_not_constant=False) != bound:
+        return None
+    return [pt.zeros_like(shares, dtype="bool")]
 
 
 class LocationMap(_Map):

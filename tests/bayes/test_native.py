@@ -79,6 +79,17 @@ def test_coordinates_beyond_what_can_be_exponentiated_have_no_slope(name: str):
     assert np.isfinite(found).all()
 
 
+def test_graphs_do_not_ask_whether_shares_lie_between_0_and_1():
+    free = pt.vector("free", shape=(2,))
+    shares = densities.SimplexMap()(free)[0]
+    asked = pt.or_(pt.any(shares < 0.0), pt.any(shares > 1.0))
+    function = pytensor.function([free], [asked, pt.any(shares > 0.5)], mode=stack.sampling_mode())
+    names = [str(node.op) for node in function.maker.fgraph.toposort()]
+    assert not any(name.startswith(("Lt", "Or")) for name in names), names
+    assert sum(name.startswith("Gt") for name in names) == 1, names
+    assert [bool(one) for one in function(np.array([3.0, 0.0]))] == [False, True]
+
+
 DENSITIES = {
     "normal": (densities.normal_density, 1, 2),
     "wishart": (densities.wishart_density, 2, 1),
