@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..families.base import Array, Theta
 from ..matching import match_components, shares_of
 from ..spec import Mixture, free_dim, free_entry_dim
-from .op import Part, log_joint, log_sum_exp, parts_of
+from .op import log_joint, log_sum_exp, parts_of
 
 __all__ = ["Relabelling", "permute", "relabel"]
 
@@ -71,17 +71,15 @@ def relabel(
     entropy = np.empty(len(draws))
     total = weights.sum()
     for s, (w, thetas) in enumerate(draws):
-        responsibilities = _responsibilities(parts, columns, w, thetas)
+        with np.errstate(all="ignore"):
+            joint = log_joint(parts, columns, np.log(w), thetas)
+            value, responsibilities = log_sum_exp(joint)
+            surprise = responsibilities * (value[:, None] - joint)
+        if not np.isfinite(joint).all():
+            surprise = np.where(responsibilities > 0, surprise, 0.0)
         agreement[s] = shares @ responsibilities
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.where(responsibilities > 0, np.log(responsibilities), 0.0)
-        entropy[s] = -float(weights @ (responsibilities * logs).sum(axis=1)) / total
+        entropy[s] = weights @ surprise.sum(axis=1) / total
     return _matched(spec, agreement, mass, entropy)
-
-
-def _responsibilities(parts: Sequence[Part], columns: Sequence[Array], weights: Array, thetas: list[Theta]) -> Array:
-    with np.errstate(all="ignore"):
-        return log_sum_exp(log_joint(parts, columns, np.log(weights), thetas))[1]
 
 
 def _matched(spec: Mixture, agreement: Array, mass: Array, entropy: Array) -> Relabelling:

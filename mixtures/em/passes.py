@@ -127,9 +127,10 @@ class Passes:
 
     @cached_property
     def _chunks(self) -> list[tuple[int, int]]:
-        """First row and end of each chunk; as many as a power of two, if rows allow, which threads then share evenly."""
+        """First row and end of each chunk: one, or as many as a power of two where two threads pay, which then share them evenly."""
         n = len(self.v)
-        wanted = 1 << max(0, min(MOST_CHUNKS, self._amount // CHUNK).bit_length() - 1)
+        most = MOST_CHUNKS if self._amount >= 2 * PER_THREAD else 1
+        wanted = 1 << max(0, min(most, self._amount // CHUNK).bit_length() - 1)
         size = 256 * max(1, -(-n // (256 * wanted)))
         return [(start, min(n, start + size)) for start in range(0, n, size)]
 
