@@ -95,6 +95,13 @@ def test_the_legend_names_every_component_and_mark(checks):
     ]
 
 
+def test_the_legend_names_nothing_that_is_not_drawn(checks):
+    (legend,) = plot_cross_check(checks("0/1 columns")).legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert "posterior draws" not in named  # the profile has their intervals
+    assert "posterior, 95 % interval" in named
+
+
 def test_marks_stand_where_the_table_says(checks):
     check = checks("two columns")
     forest = plot_cross_check(check).axes[-1]

@@ -27,10 +27,11 @@ CONTENT = 0.9
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: how it is drawn, and the height in inches that it needs."""
+    """One panel: how it is drawn, the height in inches that it needs, and whether posterior draws are lines of their own in it."""
 
     draw: Callable[[Axes], None]
     height: float = 3.6
+    draws_apart: bool = True
 
 
 def panels(scenes: Sequence[GroupScene], n_components: int) -> list[Panel]:
@@ -43,7 +44,7 @@ def panels(scenes: Sequence[GroupScene], n_components: int) -> list[Panel]:
     for scene in scenes:
         moments = scene.family.moments(scene.theta)
         if scene.family.identifiability_cells() is not None and moments is not None:
-            found.append(Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1])))
+            found.append(Panel(partial(_profile, scene), max(3.6, 0.9 + 0.3 * scene.x.shape[1]), draws_apart=False))
             continue
         contours = scene.family.contours(scene.theta, CONTENT)
         if scene.x.shape[1] > 1 and contours is not None:

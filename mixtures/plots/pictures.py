@@ -73,7 +73,9 @@ def plot_cross_check(check: Any) -> Picture:
         if with_forest:
             _draw_table(parts[-1], table, _colors(spec), scale, columns)
         figure.suptitle(f"EM against the posterior: {check.verdict.word}", fontsize=12.0)
-        _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=check.posterior is not None)
+        drawn = check.posterior is not None
+        apart = drawn and any(panel.draws_apart for panel in found)
+        _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=drawn, with_draws=apart)
     return figure
 
 
@@ -124,7 +126,7 @@ def plot_fit(fit: EMFit, data: Any, *, sample_weight: Any = None) -> Picture:
         figure = Picture(figsize=(WIDTH, _height(found) + 0.8), layout="constrained")
         _draw_panels(figure, found)
         figure.suptitle(f"{fit.estimate.upper()}, log-likelihood {fit.log_likelihood:.4f}", fontsize=12.0)
-        _legend(figure, spec.n_components, with_forest=False, with_posterior=False)
+        _legend(figure, spec.n_components)
     return figure
 
 
@@ -174,8 +176,15 @@ def _draw_table(part: FigureBase, table: pd.DataFrame, colors: list[str], scale:
         draw_forest(axes, table.iloc[rows], colors[rows], scale.of_rows(rows), length)
 
 
-def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_posterior: bool) -> None:
-    """One legend for the whole picture, below it."""
+def _legend(
+    figure: Picture,
+    n_components: int,
+    *,
+    with_forest: bool = False,
+    with_posterior: bool = False,
+    with_draws: bool = False,
+) -> None:
+    """One legend for the whole picture, below it: of what is in it."""
     from matplotlib.lines import Line2D
 
     from .canvas import COLORS, GREY, INK, stroke
@@ -188,6 +197,7 @@ def _legend(figure: Picture, n_components: int, *, with_forest: bool, with_poste
     if with_posterior:
         marks.append(Line2D([], [], marker="D", markerfacecolor="white", linestyle="none", label="MAP", **mark))
         marks.append(Line2D([], [], color=GREY, linewidth=6.0, alpha=0.6, label="posterior, 95 % interval"))
+    if with_draws:
         marks.append(Line2D([], [], color=GREY, linewidth=0.7, label="posterior draws"))
     handles, columns = _by_rows(components, marks, Line2D([], [], linestyle="none", label=" "))
     length = 1.6 if n_components <= len(COLORS) else 2.4  # dashes take more
