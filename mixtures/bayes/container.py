@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data import Rows
 from ..em.program import Params, Program
 from ..families.base import Array, Theta
-from ..kernels.threads import run, thread_count
+from ..kernels.threads import thread_count
 from ..matching import rows_to_match_on
 from ..spec import Mixture
 from . import stack
@@ -87,13 +87,8 @@ def _log_likelihood(spec: Mixture, rows: Rows, draws: list[tuple[Array, list[The
     n = len(rows.values)
     if n * len(draws) > MAX_LOG_LIKELIHOOD:
         return None
-    likelihood, found = RowMixture.of(spec, rows.values), np.empty((len(draws), n))
-    compiled = likelihood.compiled_for(n, spec.n_components)  # NumPy's formulas would wait for one another
-
-    def one(s: int) -> None:
-        found[s] = likelihood.row_densities(rows.values, *draws[s])
-
-    run(one, len(draws), thread_count() if compiled else 1)
+    found = np.empty((len(draws), n))
+    RowMixture.of(spec, rows.values).row_densities(rows.values, draws, found, thread_count())
     return found
 
 

@@ -24,6 +24,7 @@ from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
 from ..families.kept import unchanging
 from ..families.missing import observed_cells
+from ..kernels.threads import run
 from ..spec import Mixture
 from .stack import Native, disconnected, register_native
 
@@ -35,6 +36,8 @@ __all__ = ["Part", "RowMixture", "parts_of"]
 
 BLOCK = 16384
 """Rows evaluated at a time."""
+AT_ONCE = 1 << 16
+"""Entries of log(w f) computed at a time for many draws: small arrays cost more calls than arithmetic."""
 SWITCH = 60_000
 """Work of a pass (see `mixtures.em.passes.work`) from which on kernels pay for a sampler, which makes ten thousand passes and more."""
 
@@ -192,16 +195,25 @@ class RowMixture(Op):
             return [np.full(len(x), -np.inf), *(np.zeros_like(value) for value in (weights, *thetas))]
         return found
 
-    def row_densities(self, x: Array, weights: Array, thetas: Sequence[Theta]) -> Array:
-        """Log densities (n,) of rows x (n, c)."""
-        native = self._scores(len(x), len(weights))
-        if native is None:
-            columns = [np.ascontiguousarray(x[:, part.columns]) for part in self.parts]
-            with np.errstate(all="ignore"):
-                return log_sum_exp(log_joint(self.parts, columns, np.log(weights), thetas))[0]
-        flat = [theta[name] for part, theta in zip(self.parts, thetas, strict=True) for name in part.names]
-        found: Array = native(x, np.broadcast_to(1.0, len(x)), weights, *flat)[0]
-        return found
+    def row_densities(self, x: Array, draws: Sequence[Draw], out: Array, threads: int = 1) -> None:
+        """Log densities of rows x (n, c) under every draw, to out (draws, n)."""
+        native = self._scores(len(x), len(draws[0][0]))
+        if native is not None:
+            ones = np.broadcast_to(1.0, len(x))
+
+            def one(s: int) -> None:
+                weights, thetas = draws[s]
+                flat = [theta[name] for part, theta in zip(self.parts, thetas, strict=True) for name in part.names]
+                out[s] = native(x, ones, weights, *flat)[0]
+
+            run(one, len(draws), threads)
+            return
+        columns = [np.ascontiguousarray(x[:, part.columns]) for part in self.parts]
+        step = draws_at_once(self.parts, len(x), len(draws[0][0]))
+        with np.errstate(all="ignore"):
+            for s in range(0, len(draws), step):
+                some = draws[s : s + step]
+                out[s : s + step] = allocated(joint_of_draws(self.parts, columns, some))[0]
 
     def compiled_for(self, n: int, n_components: int) -> list[Compiled]:
         """The compiled functions that `evaluate` calls for n rows: none or one."""
@@ -322,16 +334,46 @@ def _e_step(
 
 def log_sum_exp(joint: Array) -> tuple[Array, Array]:
     """Row log densities (n,) and responsibilities (n, K) from log(w_k f_k)."""
-    columns = joint.T  # contiguous as families make it: reductions over components then run along rows
-    top = columns.max(axis=0)
+    value, responsibilities = allocated(
+        joint.T
+    )  # contiguous as families make it: reductions over components run along rows
+    return value, responsibilities.T
+
+
+def allocated(columns: Array) -> tuple[Array, Array]:
+    """The same for log(w_k f_k) (..., K, n): row log densities (..., n) and responsibilities (..., K, n)."""
+    top = columns.max(axis=-2)
     if not np.isfinite(top).all():
         top = np.where(np.isfinite(top), top, 0.0)
-    ratio = np.exp(columns - top)
-    total = ratio.sum(axis=0)
+    ratio = np.exp(columns - top[..., None, :])
+    total = ratio.sum(axis=-2)
     value = top + np.log(total)
     if not total.all():
         total = np.where(total > 0, total, 1.0)
-    return value, (ratio / total).T
+    return value, ratio / total[..., None, :]
+
+
+Draw = tuple[Array, Sequence[Theta]]
+"""Weights (K,) and the parameters of every part."""
+
+
+def draws_at_once(parts: Sequence[Part], n: int, n_components: int) -> int:
+    """How many draws `joint_of_draws` should take at a time, for n rows."""
+    if not all(part.names for part in parts):  # a block without parameters does not see how many there are
+        return 1
+    return max(1, AT_ONCE // max(1, n * n_components))
+
+
+def joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]) -> Array:
+    """log(w_k f_k) of rows under several draws, (draws, K, n), as one mixture of all their components."""
+    k, many = len(draws[0][0]), range(len(draws))
+    wide = [part._replace(components=tuple(s * k + c for s in many for c in part.components)) for part in parts]
+    thetas = [
+        {name: np.concatenate([draw[1][i][name] for draw in draws]) for name in part.names}
+        for i, part in enumerate(parts)
+    ]
+    joint = log_joint(wide, columns, np.log(np.concatenate([weights for weights, _ in draws])), thetas)
+    return joint.T.reshape(len(draws), k, -1)
 
 
 @register_specialize

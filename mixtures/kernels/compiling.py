@@ -29,8 +29,8 @@ _LOCK = RLock()
 
 
 def inner(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator of functions that compiled functions call: never compiled on their own."""
-    return numba.njit(fastmath=fastmath, error_model="numpy")
+    """Decorator of functions that compiled functions call: never compiled on their own, nor called from Python."""
+    return numba.njit(fastmath=fastmath, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def array(ndim: int) -> types.Array:
@@ -114,7 +114,8 @@ class Compiled:
                 numba.config.CACHE_DIR = before
 
     def _compile(self, *, cache: bool) -> Callable[..., Any]:
-        decorate = numba.njit(self.signature, fastmath=self.fastmath, error_model="numpy", nogil=True, cache=cache)
+        options = {"fastmath": self.fastmath, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+        decorate = numba.njit(self.signature, cache=cache, **options)
         return decorate(self.linked())
 
     def linked(self) -> Callable[..., Any]:

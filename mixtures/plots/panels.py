@@ -134,7 +134,7 @@ def _densities(parts: Sequence[GroupScene], column: int, n_components: int, axes
     heights = np.histogram(x, bins=edges, weights=row_weights, density=True)[0]
     axes.stairs(heights, edges, fill=True, color=GREY, alpha=0.35, zorder=1)
 
-    total, covered = np.zeros(len(at)), 0
+    total, covered, tallest = np.zeros(len(at)), 0, 0.0
     for part, j in zip(parts, place, strict=True):
         inside = np.all(part.family.allowed(at[:, None]), axis=1)
         density = part.column_density(j, at[inside], part.weights, part.theta)
@@ -142,6 +142,7 @@ def _densities(parts: Sequence[GroupScene], column: int, n_components: int, axes
         for weights, theta in part.few_draws():
             drawn = part.column_density(j, at[inside], weights, theta)
             assert drawn is not None
+            tallest = max(tallest, float(drawn.max(initial=0.0)))
             for k, curve in zip(part.group.components, drawn.T, strict=True):
                 axes.plot(at[inside], curve, color=color(k), alpha=0.2, linewidth=0.6, zorder=2)
         for k, curve in zip(part.group.components, density.T, strict=True):
@@ -154,7 +155,8 @@ def _densities(parts: Sequence[GroupScene], column: int, n_components: int, axes
     whole = covered == n_components > 1
     if whole:
         axes.plot(at, total, color=INK, linewidth=1.2, zorder=3, label="mixture", **style)
-    axes.set_ylim(0.0, 1.12 * max(heights.max(), total.max()))
+    peak = max(heights.max(), total.max())
+    axes.set_ylim(0.0, max(1.12 * peak, min(1.04 * tallest, 1.6 * peak)))
     axes.set_xlabel(shortened(scene.names)[column])
     axes.set_ylabel("density")
     axes.set_title("Components, weighted" + (" (black: their sum)" if whole else ""))

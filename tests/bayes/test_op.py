@@ -42,6 +42,17 @@ def test_rows_are_weighted_log_densities(name: str):
     np.testing.assert_allclose(found, case.rows.weights * case.program.row_log_likelihood(standard), rtol=1e-10)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_many_draws_at_once_are_as_each_by_itself(name: str):
+    case = CASES[name]
+    points = [p for p in case.points() for _ in range(3)][1:]
+    draws = [(p.weights, list(p.thetas)) for p in points]
+    found = np.empty((len(draws), len(case.rows.values)))
+    RowMixture.of(case.resolved, case.rows.values).row_densities(case.rows.values, draws, found)
+    each = [case.program.row_log_likelihood(case.program.to_standard(p)) for p in points]
+    np.testing.assert_allclose(found, each, rtol=1e-10, atol=1e-10)
+
+
 @bound
 def test_scores_equal_differences(name: str):
     case = CASES[name]
