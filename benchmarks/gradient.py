@@ -98,9 +98,9 @@ def compiled(model, mode=None) -> Callable[[], object]:
     """A call of the model's value and gradient at its initial point."""
     import pymc as pm
 
-    function = model.logp_dlogp_function(ravel_inputs=True, **({} if mode is None else {"mode": mode}))
+    chosen = {} if mode is None else {"mode": mode}
+    function = model.logp_dlogp_function(ravel_inputs=True, trust_input=True, **chosen)  # as our NUTS has it
     function.set_extra_values({})
-    function.trust_input = True  # as PyMC's and our NUTS set it
     point = pm.blocking.DictToArrayBijection.map(model.initial_point())
     function(point)
     return lambda: function(point)

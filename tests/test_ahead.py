@@ -8,7 +8,7 @@ import pytest
 
 PROLOGUE = """
 import time
-from mixtures.kernels import ahead, densities
+from mixtures.kernels import ahead, densities, gaussian, scores
 
 def until(condition):
     end = time.monotonic() + 120
@@ -29,14 +29,15 @@ def run(script, folder, threads=2):
 def test_functions_compiled_elsewhere_are_loaded_here(tmp_path):
     run(
         """
-with ahead.compiling_ahead([densities.simplex]):
+with ahead.compiling_ahead():
     ahead.ask([densities.location, densities.simplex])
     until(lambda: densities.simplex.kept and densities.location.kept)
-    process = ahead._helper.process
+    process = ahead._session.process
     assert loaded(densities.simplex) and loaded(densities.location)
-assert process.returncode is not None and ahead._helper is None
-with ahead.compiling_ahead([densities.simplex]):  # nothing is missing
-    assert ahead._helper is None
+assert process.returncode is not None and ahead._session is None
+with ahead.compiling_ahead():
+    ahead.ask([densities.simplex])
+    assert ahead._session.process is None  # nothing is missing
 """,
         tmp_path,
     )
@@ -45,13 +46,14 @@ with ahead.compiling_ahead([densities.simplex]):  # nothing is missing
 def test_a_function_that_is_being_compiled_elsewhere_is_waited_for(tmp_path):
     run(
         """
-with ahead.compiling_ahead([densities.normal_density]):
-    helper = ahead._helper
+with ahead.compiling_ahead():
+    ahead.ask([densities.normal_density])
+    session = ahead._session
     def begun():
-        helper._listen()
-        return helper.busy_with == densities.normal_density.name
+        session.listen()
+        return session.busy_with == densities.normal_density.name or densities.normal_density.kept
     until(begun)
-    assert loaded(densities.normal_density) and helper.busy_with == ""
+    assert loaded(densities.normal_density) and session.busy_with == ""
 """,
         tmp_path,
     )
@@ -63,16 +65,17 @@ def test_if_the_other_process_dies_functions_are_compiled_here(tmp_path, how):
     run(
         f"how = {how!r}"
         """
-with ahead.compiling_ahead([densities.normal_density]):
-    helper = ahead._helper
+with ahead.compiling_ahead():
+    ahead.ask([densities.normal_density])
+    session = ahead._session
     if how == "meanwhile":
         def begun():
-            helper._listen()
-            return helper.busy_with != ""
+            session.listen()
+            return session.busy_with != ""
         until(begun)
-    helper.process.kill()
+    session.process.kill()
     if how == "before":
-        helper.process.wait()
+        session.process.wait()
         ahead.ask([densities.simplex])
         assert not loaded(densities.simplex)
     assert not loaded(densities.normal_density)
@@ -84,12 +87,32 @@ with ahead.compiling_ahead([densities.normal_density]):
 def test_with_one_processor_nobody_helps(tmp_path):
     run(
         """
-with ahead.compiling_ahead([densities.simplex]):
-    assert ahead._helper is None
+with ahead.compiling_ahead():
+    ahead.ask([densities.simplex])
+    assert ahead._session.process is None
     assert not loaded(densities.simplex)
 """,
         tmp_path,
         threads=1,
+    )
+
+
+def test_an_interrupt_ends_the_other_process(tmp_path):
+    run(
+        """
+import signal
+try:
+    with ahead.compiling_ahead():
+        ahead.ask([scores.pair_scores])
+        session = ahead._session
+        assert session.asked == {gaussian.pair_pass.name, scores.pair_scores.name}
+        signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    assert session.process.returncode is not None and ahead._session is None
+else:
+    raise AssertionError("not interrupted")
+""",
+        tmp_path,
     )
 
 
@@ -99,12 +122,13 @@ def test_a_first_sample_is_helped_and_draws_the_same(tmp_path):
 import hashlib
 import numpy as np
 import mixtures as mx
-started, helper = [], ahead.Helper
-ahead.Helper = lambda: started.append(helper()) or started[-1]
+started, start = [], ahead.Session._started
+ahead.Session._started = lambda self: started.append(start(self)) or started[-1]
 if __name__ == "__main__":
     x = np.r_[np.random.default_rng(1).normal(size=5000), np.random.default_rng(2).normal(4.0, 1.0, 5000)]
     posterior = mx.sample(mx.Mixture(mx.Gaussian("x"), n_components=2), {"x": x}, draws=5, tune=5, chains=1, rng=1, progress=False)
-    assert [one.process.returncode is not None for one in started] == EXPECTED
+    assert [one.returncode is not None for one in started] == EXPECTED
+    assert loaded(scores.diagonal_scores)
     print(hashlib.md5(posterior["posterior"]["mean"].values.tobytes()).hexdigest())
 """
     env, found = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "2"}, []

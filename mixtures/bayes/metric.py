@@ -67,6 +67,7 @@ def informed_step(
     size = len(points[0].data)
     potential: QuadPotential
     if size > MOST:
+        density(points[0])  # loads what is compiled, before chains have processes of their own
         potential = QuadPotentialDiagAdapt(size, points[0].data, np.ones(size), WEIGHT)
     else:
         inverses = [_Inverse(density, point) for point in points]

@@ -216,7 +216,7 @@ class RowMixture(Op):
                 out[s : s + step] = allocated(joint_of_draws(self.parts, columns, some))[0]
 
     def compiled_for(self, n: int, n_components: int) -> list[Compiled]:
-        """The compiled functions that `evaluate` calls for n rows: none or one."""
+        """The one compiled function that does all of `evaluate` for n rows, where there is one."""
         native = self._chosen(n, n_components)
         return [] if native is None else [native.function]
 

@@ -18,7 +18,7 @@ from ..arguments import check_kind, check_whole
 from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError
-from ..kernels.ahead import compiling_ahead
+from ..kernels.ahead import ask, compiling_ahead
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
@@ -117,26 +117,29 @@ def sample(
     if pivot is not None and pivot.resolved != resolved:
         raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
     show = sys.stderr.isatty() if progress is None else bool(progress)
-    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
     pooled = nuts_sampler == "nutpie"
     try:
         program, estimate = _program(resolved, rows)
         likelihood = RowMixture.of(resolved, rows.values)
-        kernels = [] if pooled else likelihood.compiled_for(len(rows.values), program.n_components)
-        with _quiet(not show), compiling_ahead(kernels):
-            model = compile_pymc(resolved, rows)
-            if not model.free_RVs:
-                raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
-            nuts = (
-                None if pooled else _NUTS(model, program, likelihood)
-            )  # before the fit, which leaves a processor free
-            pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
-            starts = chain_starts(program, pivot.params, POOL if pooled else chains, np.random.default_rng(seed_starts))
+        with _quiet(not show):
+            with compiling_ahead():  # another process compiles while this one fits
+                if not pooled:
+                    ask(likelihood.compiled_for(len(rows.values), program.n_components))
+                model = compile_pymc(resolved, rows)
+                if not model.free_RVs:
+                    raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
+                nuts = None if pooled else _NUTS(model, program, likelihood, target_accept)
+                pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
+                chosen = np.random.default_rng(seed_starts)
+                starts = chain_starts(program, pivot.params, POOL if pooled else chains, chosen)
+                if nuts is not None:
+                    nuts.prepare(starts)
             if nuts is None:
-                trace = draw_with_nutpie(model, program, starts, **settings)
+                trace = draw_with_nutpie(model, program, starts, target_accept=target_accept, **settings)
             else:
-                trace = nuts.draw(starts, **settings)
+                trace = nuts.draw(**settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -196,17 +199,26 @@ def _processors() -> int:
 class _NUTS:
     """PyMC's own NUTS, chains in processes of their own, everything in them single-threaded."""
 
-    def __init__(self, model: pm.Model, program: Program, likelihood: RowMixture) -> None:
-        self.model, self.program = model, program
+    def __init__(self, model: pm.Model, program: Program, likelihood: RowMixture, target_accept: float) -> None:
+        self.model, self.program, self.target_accept = model, program, target_accept
         native = likelihood.kernels_pay(len(program.rows.values), program.n_components)
         self.mode = stack.sampling_mode(native=native)
         self.density = sampled_density(model, self.mode)
 
-    def draw(self, starts: list[ChainStart], *, cores: int, target_accept: float, **settings: Any) -> Any:
-        """What PyMC hands back of chains from these starts."""
+    def prepare(self, starts: list[ChainStart]) -> None:
+        """What chains from these starts need; nothing is compiled after it."""
         from threadpoolctl import threadpool_limits
 
         centers = list({id(start.center): start.center for start in starts}.values())
+        self.first = [free_values(self.program, start.p) for start in starts]
+        with threadpool_limits(1):
+            self.step = informed_step(self.model, self.program, centers, self.density, target_accept=self.target_accept)
+            self.recorder = Recorder.of(self.model, self.mode)
+
+    def draw(self, *, cores: int, **settings: Any) -> Any:
+        """What PyMC hands back."""
+        from threadpoolctl import threadpool_limits
+
         try:
             with self.model, threadpool_limits(1), warnings.catch_warnings():
                 # Workers call no threaded code: BLAS is limited to one thread before they are forked.
@@ -219,10 +231,10 @@ class _NUTS:
                     blas_cores=cores,
                     mp_ctx=START_METHOD,
                     nuts_sampler="pymc",
-                    step=informed_step(self.model, self.program, centers, self.density, target_accept=target_accept),
-                    initvals=[free_values(self.program, start.p) for start in starts],
+                    step=self.step,
+                    initvals=self.first,
                     compute_convergence_checks=False,
-                    trace=Recorder.of(self.model, self.mode),
+                    trace=self.recorder,
                     callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
                     quiet=not settings["progressbar"],
                 )

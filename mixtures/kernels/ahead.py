@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
-from select import select
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from .threads import thread_count
@@ -21,44 +22,43 @@ __all__ = ["ask", "compiling_ahead", "wait_for", "work"]
 
 _WORK = "import sys; sys.path.append(sys.argv[1]); from mixtures.kernels.ahead import work; work()"
 
-_helper: Helper | None = None
+_session: Session | None = None
+_lock = Lock()
 
 
 @contextmanager
-def compiling_ahead(functions: Iterable[Compiled]) -> Iterator[None]:
-    """Within it another process compiles these functions, and those that `ask` names, as far as they are not on disk already.
+def compiling_ahead() -> Iterator[None]:
+    """Within it another process compiles what `ask` names, as far as it is not on disk already.
 
     What it has begun is waited for where it is needed, what it has not is compiled there. Nothing happens where there is one
     processor only, or no place to keep machine code.
     """
-    global _helper
-    missing = [one for one in functions if not one.kept]
-    if _helper is not None or not missing or not _can_help():
-        yield
-        return
+    global _session
+    own = Session()
+    with _lock:
+        first = _session is None
+        if first:
+            _session = own
     try:
-        _helper = Helper()
-    except OSError:  # no process could be started: nobody helps
-        yield
-        return
-    try:
-        ask(missing)
         yield
     finally:
-        helper, _helper = _helper, None
-        helper.end()
+        if first:
+            _session = None
+            own.end()
 
 
 def ask(functions: Iterable[Compiled]) -> None:
-    """Have these compiled too, after what was asked for before, where another process is at it."""
-    if _helper is not None:
-        _helper.ask(functions)
+    """Have these compiled, after what was asked for before, where `compiling_ahead` says so."""
+    session = _session
+    if session is not None:
+        session.ask(functions)
 
 
 def wait_for(function: Compiled) -> None:
     """Wait until another process is done with this function, if one has begun it."""
-    if _helper is not None:
-        _helper.wait_for(function)
+    session = _session
+    if session is not None:
+        session.wait_for(function)
 
 
 def _can_help() -> bool:
@@ -67,41 +67,56 @@ def _can_help() -> bool:
     return os.name == "posix" and bool(sys.executable) and thread_count() > 1 and cache_directory() is not None
 
 
-class Helper:
-    """A process that compiles functions by their names, one after another, and says which it begins and which are done."""
+class Session:
+    """A process, started when it is first needed, that compiles functions by their names and says which it begins and which are done."""
 
     def __init__(self) -> None:
         self.owner, self.asked, self.busy_with, self.unread = os.getpid(), set[str](), "", b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _WORK, str(Path(__file__).parents[2])],
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, functions: Iterable[Compiled]) -> None:
+        """Put functions, and before them those that they call, at the end of the queue."""
+        wanted = [one for function in functions for one in (*function.called.values(), function)]
+        missing = [one.name for one in wanted if one.name and not one.kept]
+        names = [name for name in dict.fromkeys(missing) if name not in self.asked]
+        if not names or os.getpid() != self.owner or not _can_help():
+            return
+        with suppress(OSError, ValueError):  # no process can be started, or it is gone
+            if self.process is None:
+                self.process = self._started()
+            assert self.process.stdin is not None
+            self.process.stdin.write("".join(f"{name}\n" for name in names).encode())
+            self.asked.update(names)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        from .compiling import cache_directory
+
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _WORK, str(Path(__file__).parents[2]), str(cache_directory())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
         )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.requests, self.answers = self.process.stdin, self.process.stdout
-        os.set_blocking(self.answers.fileno(), False)
-
-    def ask(self, functions: Iterable[Compiled]) -> None:
-        """Put functions at the end of the queue."""
-        names = [one.name for one in functions if one.name and one.name not in self.asked and not one.kept]
-        self.asked.update(names)
-        with suppress(OSError):  # the process may be gone
-            self.requests.write("".join(f"{name}\n" for name in names).encode())
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        return process
 
     def wait_for(self, function: Compiled) -> None:
         """Wait until the process is done with a function, if it has begun it."""
-        if os.getpid() != self.owner or function.name not in self.asked:
+        if self.process is None or os.getpid() != self.owner or function.name not in self.asked:
             return
-        self._listen()
-        while self.busy_with == function.name:
-            select([self.answers], [], [])
-            self._listen()
+        with suppress(OSError, ValueError):  # another thread has ended the process
+            self.listen()
+            while self.busy_with == function.name:
+                wait([self.process.stdout.fileno()])  # type: ignore[union-attr]
+                self.listen()
 
-    def _listen(self) -> None:
-        while (said := self.answers.read(4096)) is not None:
+    def listen(self) -> None:
+        """Take in what the process has said."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        while (said := self.process.stdout.read(4096)) is not None:
             if not said:  # the process is gone
                 self.busy_with = ""
                 return
@@ -111,14 +126,20 @@ class Helper:
 
     def end(self) -> None:
         """Stop the process."""
-        self.process.terminate()
-        self.requests.close()
-        self.answers.close()
-        self.process.wait()
+        if self.process is not None:
+            self.process.terminate()
+            for pipe in (self.process.stdin, self.process.stdout):
+                assert pipe is not None
+                pipe.close()
+            self.process.wait()
 
 
 def work() -> None:
     """What the process does: compile the functions named on standard input, saying each name when it begins, and an empty one after."""
+    from .compiling import cache_directory
+
+    if cache_directory() != sys.argv[2]:
+        return  # another version of this package, or another place: nobody would find what is compiled here
     for line in sys.stdin:
         module, _, name = line.strip().partition(":")
         function = getattr(importlib.import_module(module), name)

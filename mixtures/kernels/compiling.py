@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from threading import RLock
@@ -14,6 +15,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any
 
 import numba
+from llvmlite.binding import get_host_cpu_name
 from numba.core import types
 
 from .ahead import wait_for
@@ -88,9 +90,18 @@ class Compiled:
 
     @property
     def _mark(self) -> Path | None:
-        """An empty file that says that machine code of this name has been kept."""
+        """An empty file that says that machine code of this name has been kept for these source files and this processor."""
         directory = cache_directory()
-        return None if directory is None or self.name is None else Path(directory) / self.name.replace(":", ".")
+        if directory is None or self.name is None:
+            return None
+        return Path(directory) / f"{self.name.replace(':', '.')}-{_here()}"
+
+    @property
+    def called(self) -> dict[str, Compiled]:
+        """The functions of this class that it calls, by the names that it calls them by."""
+        function: Any = self.function
+        names = {**function.__globals__, **self.calls}
+        return {name: names[name] for name in function.__code__.co_names if isinstance(names.get(name), Compiled)}
 
     @cached_property
     def ready(self) -> Callable[..., Any]:
@@ -101,12 +112,15 @@ class Compiled:
             directory = cache_directory()
             if directory is None:
                 return self._compile(cache=False)
+            for one in self.called.values():
+                _ = one.ready
             wait_for(self)
             before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, directory
             try:
                 found = self._compile(cache=True)
-                if self._mark is not None:
-                    self._mark.touch()
+                with suppress(OSError):
+                    if self._mark is not None:
+                        self._mark.touch()
                 return found
             except (OSError, RuntimeError):  # the directory went away or filled up meanwhile
                 return self._compile(cache=False)
@@ -121,13 +135,12 @@ class Compiled:
     def linked(self) -> Callable[..., Any]:
         """The function with the ones of this class that it calls in their compiled form, which numba can link."""
         function: Any = self.function
-        names = {**function.__globals__, **self.calls}
-        called = {
-            name: names[name].ready for name in function.__code__.co_names if isinstance(names.get(name), Compiled)
-        }
+        called = {name: one.ready for name, one in self.called.items()}
         if not called:
             return self.function
-        linked: Any = FunctionType(function.__code__, names | called, function.__name__)
+        linked: Any = FunctionType(
+            function.__code__, {**function.__globals__, **self.calls, **called}, function.__name__
+        )
         linked.__module__ = function.__module__
         linked.__qualname__ = "_with".join(
             [function.__qualname__, *(one.function.__name__ for one in self.calls.values())]
@@ -148,6 +161,15 @@ def source_hash() -> str | None:
     except OSError:
         return None
     return digest.hexdigest()[:16]
+
+
+@cache
+def _here() -> str:
+    """A hash of what numba's own cache depends on besides: where the source files are, when they were written, and the processor."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    stamps = [(str(file), (found := file.stat()).st_mtime, found.st_size) for file in files]
+    said = f"{stamps} {get_host_cpu_name()}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 @cache

@@ -33,7 +33,7 @@ def _ratios(joint, top, total, rows, count):
             top[b] = one[b] if one[b] > top[b] else top[b]
     far = 0
     for b in range(count):
-        far += 0 if top[b] - first[b] <= NEAR else 1  # so are infinities and NaN
+        far += 0 if top[b] - first[b] <= NEAR else 1  # so are infinities and NaN in either
     if far == 0:
         for b in range(count):
             top[b] = first[b]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from helpers_bayes import SMALL, Bound, toy
+from scipy.special import xlogy
 
 import mixtures as mx
+from mixtures.bayes import op
 from mixtures.bayes.relabel import permute, relabel
 from mixtures.em.coordinates import Coordinates
 from mixtures.matching import MAX_ROWS, _assign, rows_to_match_on
@@ -44,6 +46,19 @@ def test_random_permutations_of_draws_are_undone():
         np.testing.assert_array_equal(again.thetas[0]["mean"], p.thetas[0]["mean"])
     np.testing.assert_allclose(found.confidence, plain.confidence)
     np.testing.assert_allclose(found.entropy, plain.entropy)
+
+
+def test_entropy_is_that_of_responsibilities_however_many_draws_are_taken_at_once(monkeypatch):
+    points = draws_around(THREE, 7, np.random.default_rng(8), spread=0.3)
+    monkeypatch.setattr(op, "AT_ONCE", 3 * len(THREE.rows.values) * 3)  # seven draws by threes
+    found = matched(THREE, points)
+    for p, entropy in zip(points, found.entropy, strict=True):
+        R = THREE.program.responsibilities(THREE.program.to_standard(p))
+        assert entropy == pytest.approx(-(xlogy(R, R).sum(axis=1) @ THREE.rows.weights) / THREE.rows.weights.sum())
+    monkeypatch.setattr(op, "AT_ONCE", 1)
+    each = matched(THREE, points)
+    np.testing.assert_allclose(found.entropy, each.entropy, rtol=1e-12)
+    np.testing.assert_allclose(found.agreement, each.agreement, rtol=1e-12)
 
 
 def test_a_pivot_in_another_order_gives_one_global_permutation():
