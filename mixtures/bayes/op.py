@@ -6,7 +6,7 @@ come from one node of the graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -209,11 +209,9 @@ class RowMixture(Op):
             run(one, len(draws), threads)
             return
         columns = [np.ascontiguousarray(x[:, part.columns]) for part in self.parts]
-        step = draws_at_once(self.parts, len(x), len(draws[0][0]))
-        with np.errstate(all="ignore"):
-            for s in range(0, len(draws), step):
-                some = draws[s : s + step]
-                out[s : s + step] = allocated(joint_of_draws(self.parts, columns, some))[0]
+        for some, joint in joints_of_draws(self.parts, columns, draws):
+            with np.errstate(all="ignore"):
+                out[some] = allocated(joint)[0]
 
     def compiled_for(self, n: int, n_components: int) -> list[Compiled]:
         """The one compiled function that does all of `evaluate` for n rows, where there is one."""
@@ -334,9 +332,8 @@ def _e_step(
 
 def log_sum_exp(joint: Array) -> tuple[Array, Array]:
     """Row log densities (n,) and responsibilities (n, K) from log(w_k f_k)."""
-    value, responsibilities = allocated(
-        joint.T
-    )  # contiguous as families make it: reductions over components run along rows
+    columns = joint.T  # contiguous as families make it: reductions over components then run along rows
+    value, responsibilities = allocated(columns)
     return value, responsibilities.T
 
 
@@ -357,15 +354,22 @@ Draw = tuple[Array, Sequence[Theta]]
 """Weights (K,) and the parameters of every part."""
 
 
-def draws_at_once(parts: Sequence[Part], n: int, n_components: int) -> int:
-    """How many draws `joint_of_draws` should take at a time, for n rows."""
-    if not all(part.names for part in parts):  # a block without parameters does not see how many there are
-        return 1
-    return max(1, AT_ONCE // max(1, n * n_components))
+def joints_of_draws(
+    parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]
+) -> Iterator[tuple[slice, Array]]:
+    """Slices of the draws with log(w f) of rows under them, (draws, K, n): as many at a time as arrays of a good size hold."""
+    step = max(1, AT_ONCE // max(1, len(columns[0]) * len(draws[0][0])))
+    if not all(part.names for part in parts):  # a block without parameters does not see how many draws there are
+        step = 1
+    for s in range(0, len(draws), step):
+        some = slice(s, s + step)
+        with np.errstate(all="ignore"):
+            joint = _joint_of_draws(parts, columns, draws[some])
+        yield some, joint
 
 
-def joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]) -> Array:
-    """log(w_k f_k) of rows under several draws, (draws, K, n), as one mixture of all their components."""
+def _joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]) -> Array:
+    """The same for all of the draws, as one mixture of all their components."""
     k, many = len(draws[0][0]), range(len(draws))
     wide = [part._replace(components=tuple(s * k + c for s in many for c in part.components)) for part in parts]
     thetas = [

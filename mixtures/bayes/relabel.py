@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..families.base import Array, Theta
 from ..matching import match_components, shares_of
 from ..spec import Mixture, free_dim, free_entry_dim
-from .op import allocated, draws_at_once, joint_of_draws, parts_of
+from .op import allocated, joints_of_draws, parts_of
 
 __all__ = ["Relabelling", "permute", "relabel"]
 
@@ -70,16 +70,14 @@ def relabel(
     agreement = np.empty((len(draws), spec.n_components, spec.n_components))
     entropy = np.empty(len(draws))
     total = weights.sum()
-    step = draws_at_once(parts, len(values), spec.n_components)
-    for s in range(0, len(draws), step):
+    for some, joint in joints_of_draws(parts, columns, draws):
         with np.errstate(all="ignore"):
-            joint = joint_of_draws(parts, columns, draws[s : s + step])
             value, responsibilities = allocated(joint)
             surprise = responsibilities * (value[:, None] - joint)
         if not np.isfinite(joint).all():
             surprise = np.where(responsibilities > 0, surprise, 0.0)
-        agreement[s : s + step] = shares @ responsibilities.transpose(0, 2, 1)
-        entropy[s : s + step] = surprise.sum(axis=1) @ weights / total
+        agreement[some] = shares @ responsibilities.transpose(0, 2, 1)
+        entropy[some] = surprise.sum(axis=1) @ weights / total
     return _matched(spec, agreement, mass, entropy)
 
 

@@ -138,9 +138,7 @@ class Compiled:
         called = {name: one.ready for name, one in self.called.items()}
         if not called:
             return self.function
-        linked: Any = FunctionType(
-            function.__code__, {**function.__globals__, **self.calls, **called}, function.__name__
-        )
+        linked: Any = FunctionType(function.__code__, {**function.__globals__, **called}, function.__name__)
         linked.__module__ = function.__module__
         linked.__qualname__ = "_with".join(
             [function.__qualname__, *(one.function.__name__ for one in self.calls.values())]
