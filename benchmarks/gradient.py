@@ -94,12 +94,10 @@ CASES = {
 WAYS = ("numba", "sample", "by hand")
 
 
-def compiled(model, mode=None) -> Callable[[], object]:
+def compiled(model, function) -> Callable[[], object]:
     """A call of the model's value and gradient at its initial point."""
     import pymc as pm
 
-    chosen = {} if mode is None else {"mode": mode}
-    function = model.logp_dlogp_function(ravel_inputs=True, trust_input=True, **chosen)  # as our NUTS has it
     function.set_extra_values({})
     point = pm.blocking.DictToArrayBijection.map(model.initial_point())
     function(point)
@@ -109,18 +107,17 @@ def compiled(model, mode=None) -> Callable[[], object]:
 def in_way(case: str, way: str) -> Callable[[], object]:
     """The model's value and gradient, compiled in one of the `WAYS`."""
     from mixtures.bayes import stack
+    from mixtures.bayes.metric import sampled_density
     from mixtures.bayes.op import RowMixture
 
     make, by_hand, _ = CASES[case]
     spec, data = make()
-    if way == "by hand":
-        return compiled(by_hand(data))
-    model = mx.compile_pymc(spec, data)
-    if way == "numba":
-        return compiled(model, "NUMBA")
-    rows = spec.rows(data)
-    pays = RowMixture.of(spec, rows.values).kernels_pay(len(rows.values), spec.n_components)
-    return compiled(model, stack.sampling_mode(native=pays))
+    if way == "sample":
+        model, rows = mx.compile_pymc(spec, data), spec.rows(data)
+        pays = RowMixture.of(spec, rows.values).kernels_pay(len(rows.values), spec.n_components)
+        return compiled(model, sampled_density(model, stack.sampling_mode(native=pays)))
+    model, mode = (by_hand(data), None) if way == "by hand" else (mx.compile_pymc(spec, data), "NUMBA")
+    return compiled(model, model.logp_dlogp_function(ravel_inputs=True, trust_input=True, mode=mode))
 
 
 def compile_seconds(case: str, way: str) -> float:

@@ -20,7 +20,7 @@ from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from ..kernels.ahead import ask
 
-__all__ = ["DirectLinker"]
+__all__ = ["DirectCall", "DirectLinker"]
 
 Call = Callable[..., Any]
 _REDUCTIONS = {"Add": np.add, "Mul": np.multiply, "Maximum": np.maximum, "Minimum": np.minimum, "OR": np.logical_or}
@@ -44,6 +44,27 @@ class DirectLinker(JITLinker):
 
     def create_thunk_inputs(self, storage_map: Any) -> list[Any]:
         return [storage_map[variable] for variable in self.fgraph.inputs]
+
+
+class DirectCall:
+    """Calls the graph of a function that `DirectLinker` made, past PyTensor's checks and storage cells.
+
+    Parameters
+    ----------
+    function
+        PyTensor's function, of one input and shared variables, whose values are those of now.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self._graph: Call = function.vm.jit_fn
+        self._shared = [container.storage[0] for container in function.input_storage[1:]]
+
+    def __call__(self, x: Any) -> Any:
+        return self._graph(x, *self._shared)
+
+    def __reduce__(self) -> Any:
+        return DirectCall, (self.function,)
 
 
 def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
@@ -132,11 +153,7 @@ def _in_numpy(node: Apply) -> Call | None:
     if isinstance(op, CAReduce):
         return _reduction(node)
     if isinstance(op, DimShuffle):
-        kept = [axis for axis in op.new_order if axis != "x"]
-        dropped = tuple(axis for axis in range(node.inputs[0].type.ndim) if axis not in kept)
-        turn = tuple(sorted(kept).index(axis) for axis in kept)
-        index = tuple(None if axis == "x" else slice(None) for axis in op.new_order)
-        return lambda x: np.asarray(x).squeeze(dropped).transpose(turn)[index]
+        return _dimshuffle(op.new_order, node.inputs[0].type.ndim)
     if isinstance(op, Reshape) and isinstance(node.inputs[1], Constant):
         shape = tuple(int(n) for n in node.inputs[1].data)
         return lambda x, _: x.reshape(shape)
@@ -146,6 +163,28 @@ def _in_numpy(node: Apply) -> Call | None:
         place = tuple(_plain(entry) for entry in indices_from_subtensor(node.inputs[1:], op.idx_list))
         return lambda x, *_: x[place]
     return None
+
+
+def _dimshuffle(new_order: Sequence[Any], ndim: int) -> Call:
+    """Axes dropped (of length 1), turned and put in: one index where none is turned."""
+    kept = [axis for axis in new_order if axis != "x"]
+    put_in = tuple(None if axis == "x" else slice(None) for axis in new_order)
+    if ndim == 0:
+        return lambda x: np.asarray(x)[put_in]
+    if kept == sorted(kept):
+        place: list[Any] = []
+        seen = 0
+        for axis in new_order:
+            if axis == "x":
+                place.append(None)
+            else:
+                place += [0] * (axis - seen) + [slice(None)]
+                seen = axis + 1
+        index = (*place, *[0] * (ndim - seen))
+        return lambda x: x[index]
+    shed = tuple(slice(None) if axis in kept else 0 for axis in range(ndim))
+    turn = tuple(sorted(kept).index(axis) for axis in kept)
+    return lambda x: x[shed].transpose(turn)[put_in]
 
 
 def _join(node: Apply) -> Call | None:

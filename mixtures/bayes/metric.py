@@ -19,6 +19,7 @@ from pymc.step_methods.state import dataclass_state
 from ..em.program import Params, Program
 from ..families.base import Array
 from .compile import sampled_point
+from .direct import DirectCall
 
 __all__ = ["NearestPotential", "informed_step", "sampled_density"]
 
@@ -35,9 +36,10 @@ MOST = 400
 
 
 def sampled_density(model: pm.Model, mode: Any) -> Any:
-    """The log density of the sampled coordinates and its gradient, compiled in a mode of PyTensor."""
+    """The log density of the sampled coordinates and its gradient, compiled in a mode whose linker is `DirectLinker`."""
     density = model.logp_dlogp_function(ravel_inputs=True, mode=mode, trust_input=True)
     density.set_extra_values({})
+    density._pytensor_function = DirectCall(density._pytensor_function)
     return density
 
 

@@ -26,7 +26,7 @@ from . import stack
 from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
-from .metric import informed_step, sampled_density
+from .metric import NearestPotential, informed_step, sampled_density
 from .nutpie_sampler import POOL, draw_with_nutpie
 from .op import RowMixture
 from .recorder import Recorder
@@ -34,6 +34,10 @@ from .recorder import Recorder
 __all__ = ["check_sampling", "sample"]
 
 SAMPLERS = ("pymc", "nutpie")
+TUNE = 1000
+"""Draws of tuning where the mass matrix adapts."""
+TUNE_STEPS = 500
+"""Draws of tuning where the mass matrix is known, and only the length of steps adapts: 200 to 1000 gave the same steps and draws."""
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 INTERRUPTED = "Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long."
 
@@ -43,7 +47,7 @@ def sample(
     data: Any,
     *,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
     rng: RNGLike = None,
@@ -66,7 +70,7 @@ def sample(
     data
         A table with the specification's columns.
     draws, tune
-        Draws kept and draws of tuning, per chain.
+        Draws kept and draws of tuning, per chain. None tunes for 1000 draws, or for 500 where the whole mass matrix is known.
     chains, cores
         Number of chains, and how many run at a time (all, as far as there are processors).
     rng
@@ -117,7 +121,7 @@ def sample(
     if pivot is not None and pivot.resolved != resolved:
         raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
     show = sys.stderr.isatty() if progress is None else bool(progress)
-    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains}
+    settings: dict[str, Any] = {"draws": draws, "chains": chains}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
     pooled = nuts_sampler == "nutpie"
     try:
@@ -137,9 +141,10 @@ def sample(
                 if nuts is not None:
                     nuts.prepare(starts)
             if nuts is None:
+                settings["tune"] = TUNE if tune is None else tune
                 trace = draw_with_nutpie(model, program, starts, target_accept=target_accept, **settings)
             else:
-                trace = nuts.draw(**settings)
+                trace = nuts.draw(tune=tune, **settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -162,7 +167,7 @@ def _fit(resolved: Mixture, rows: Any, estimate: str, seed: int) -> EMFit:
 
 
 def check_sampling(
-    call: str, draws: int, tune: int, chains: int, cores: int | None, target_accept: float, nuts_sampler: str
+    call: str, draws: int, tune: int | None, chains: int, cores: int | None, target_accept: float, nuts_sampler: str
 ) -> None:
     """Refuse settings of the sampler that cannot be used.
 
@@ -172,7 +177,8 @@ def check_sampling(
         Naming the argument of `call`.
     """
     check_whole(call, "draws", draws, 1)
-    check_whole(call, "tune", tune, 0)
+    if tune is not None:
+        check_whole(call, "tune", tune, 0)
     check_whole(call, "chains", chains, 1)
     if cores is not None:
         check_whole(call, "cores", cores, 1)
@@ -215,10 +221,12 @@ class _NUTS:
             self.step = informed_step(self.model, self.program, centers, self.density, target_accept=self.target_accept)
             self.recorder = Recorder.of(self.model, self.mode)
 
-    def draw(self, *, cores: int, **settings: Any) -> Any:
+    def draw(self, *, cores: int, draws: int, tune: int | None, **settings: Any) -> Any:
         """What PyMC hands back."""
         from threadpoolctl import threadpool_limits
 
+        if tune is None:
+            tune = TUNE_STEPS if isinstance(self.step.potential, NearestPotential) else TUNE
         try:
             with self.model, threadpool_limits(1), warnings.catch_warnings():
                 # Workers call no threaded code: BLAS is limited to one thread before they are forked.
@@ -227,6 +235,8 @@ class _NUTS:
                 )
                 return pm.sample(
                     **settings,
+                    draws=draws,
+                    tune=tune,
                     cores=cores,
                     blas_cores=cores,
                     mp_ctx=START_METHOD,
@@ -235,7 +245,7 @@ class _NUTS:
                     initvals=self.first,
                     compute_convergence_checks=False,
                     trace=self.recorder,
-                    callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
+                    callback=_EndAll(draws + tune) if cores == 1 else None,
                     quiet=not settings["progressbar"],
                 )
         except ValueError as error:

@@ -116,7 +116,7 @@ def cross_check(
     rng: RNGLike = None,
     sample_weight: Any = None,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
     starts: int = 50,
@@ -196,7 +196,7 @@ def cross_check(
         return _cut_off(spec, resolved, rows, mle, map_, "the fit of the posterior mode")
     mle = _aligned(mle, map_)
     if posterior is None:
-        say("sampling", 0, chains * (draws + tune))
+        say("sampling", 0, chains * draws)
         pivot = (map_ or mle).fit
         try:
             posterior = sample(

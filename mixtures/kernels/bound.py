@@ -259,7 +259,7 @@ class BernoulliKernel(Kernel):
     def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
         self.count, self.d = count, len(rows.columns)
         words = -(-self.d // bernoulli.WORD)
-        self.words = np.zeros((words, len(rows.values) + bernoulli.SIDE), dtype=np.uint64)
+        self.words = np.zeros((words, len(rows.values) + bernoulli.ROWS), dtype=np.uint64)
         step = 65536
         blocks = -(-len(rows.values) // step)
         _ = bernoulli.pack.ready
@@ -272,7 +272,8 @@ class BernoulliKernel(Kernel):
 
     def at(self, theta: Theta) -> Array:
         p = np.ascontiguousarray(theta["probability"])
-        table = _on_lines((-(-self.count // bernoulli.SIDE), -(-self.d // 8), bernoulli.VALUES, bernoulli.SIDE))
+        side = bernoulli.side(self.count)
+        table = _on_lines((-(-self.count // side), -(-self.d // 8), bernoulli.VALUES, side))
         with np.errstate(divide="ignore"):
             bernoulli.tabulate(np.log(p), np.log1p(-p), table)
         return table
@@ -298,7 +299,7 @@ class BernoulliKernel(Kernel):
 
 
 def _on_lines(shape: tuple[int, ...]) -> Array:
-    """Zeros that begin where a line of the cache does, so that entries of four numbers never straddle two."""
+    """Zeros that begin where a line of the cache does, so that entries of four or eight numbers never straddle two."""
     size = math.prod(shape)
     room = np.zeros(size + 7)
     begin = -room.ctypes.data % 64 // 8

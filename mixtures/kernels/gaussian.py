@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
+from .columns import copy_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, keep_rows, soft_tile
 
@@ -31,18 +32,26 @@ def _load(values, columns, center, inverse_scale, begin, count, x):
     in_group = x.shape[1] // ROW
     for j in range(columns.size):
         place = (j % in_group) * ROW
-        c, s, one, column = center[j], inverse_scale[j], x[j // in_group, place : place + ROW], columns[j]
-        for b in range(count):
-            one[b] = (values[begin + b, column] - c) * s
+        column, out = values[begin : begin + count, columns[j]], x[j // in_group, place : place + ROW]
+        copy_column(column, center[j], inverse_scale[j], out)
 
 
 @inner(ROUNDING)
-def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint):
-    """Columns and weights of a tile's rows; nothing in joint (K, ROW) yet."""
+def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight):
+    """Columns and weights of a tile's rows."""
     _load(values, columns, center, inverse_scale, begin, count, x)
-    for b in range(count):
-        weight[b] = v[begin + b]
-    joint[:] = 0.0
+    copy_column(v[begin : begin + count], 0.0, 1.0, weight)
+
+
+@inner(ROUNDING)
+def _put(constant, square, anew, out, count):
+    """constant - square / 2 in out (ROW,), or added to what is there."""
+    if anew:
+        for b in range(count):
+            out[b] = constant - 0.5 * square[b]
+    else:
+        for b in range(count):
+            out[b] += constant - 0.5 * square[b]
 
 
 # -- full covariances -----------------------------------------------------------------------------------------------------
@@ -50,7 +59,7 @@ def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weig
 
 @inner(ROUNDING)
 def _whiten_two(x, mean, inverse, constant, y, out, count):
-    """As `_whiten` for two columns."""
+    """As `_whiten` for two columns, anew."""
     count = min(count, TILE)  # tells the compiler that indices cannot overflow
     m0, m1, a00, a10, a11 = mean[0], mean[1], inverse[0, 0], inverse[1, 0], inverse[1, 1]
     for b in range(count):
@@ -58,12 +67,12 @@ def _whiten_two(x, mean, inverse, constant, y, out, count):
         y[b] = t * a00
         y[_1 + b] = t * a10 + (x[_1 + b] - m1) * a11
     for b in range(count):
-        out[b] += constant - 0.5 * (y[b] * y[b] + y[_1 + b] * y[_1 + b])
+        out[b] = constant - 0.5 * (y[b] * y[b] + y[_1 + b] * y[_1 + b])
 
 
 @inner(ROUNDING)
-def _whiten(x, mean, inverse, constant, y, out, away, square, count):
-    """One component: y = inverse (x - mean), and constant - |y|^2 / 2 added to out (ROW,)."""
+def _whiten(x, mean, inverse, constant, y, anew, out, away, square, count):
+    """One component: y = inverse (x - mean), and constant - |y|^2 / 2 in out (ROW,), or added to what is there."""
     count = min(count, TILE)
     for g in range(x.shape[0]):
         t, xg = away[g], x[g]
@@ -100,8 +109,7 @@ def _whiten(x, mean, inverse, constant, y, out, away, square, count):
         for b in range(count):
             y0, y1, y2, y3 = yg[b], yg[_1 + b], yg[_2 + b], yg[_3 + b]
             square[b] = square[b] + y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
-    for b in range(count):
-        out[b] += constant - 0.5 * square[b]
+    _put(constant, square, anew, out, count)
 
 
 @inner(SUMMING)
@@ -179,9 +187,9 @@ def _full_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
-            _whiten(x, mean[j], inverse[j], constant[j], y[j], joint[j], away, work[3], count)
+            _whiten(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], away, work[3], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
             _sums(joint[j], y[j], first[j], second[j], count)
@@ -198,7 +206,7 @@ def _pair_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
             _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
         value += soft_tile(joint, weight, count, work, mass)
@@ -235,7 +243,7 @@ def _density(values, columns, center, inverse_scale, mean, inverse, constant, st
         count = min(TILE, stop - begin)
         _load(values, columns, center, inverse_scale, begin, count, x)
         for j in range(places.size):
-            _whiten(x, mean[j], inverse[j], constant[j], y[tile, j], joint[tile, places[j]], away, square, count)
+            _whiten(x, mean[j], inverse[j], constant[j], y[tile, j], False, joint[tile, places[j]], away, square, count)
 
 
 density = Compiled(
@@ -263,16 +271,22 @@ statistics = Compiled(types.void(given(4), given(3), given(1, types.intp), types
 
 
 @inner(ROUNDING)
-def _scale(x, mean, inverse, constant, y, out, count):
-    """One component: y = (x - mean) inverse, (d, ROW), and constant - |y|^2 / 2 added to out (ROW,)."""
-    for b in range(count):
-        out[b] += constant
+def _scale(x, mean, inverse, constant, y, anew, out, square, count):
+    """One component: y = (x - mean) inverse, (d, ROW), and constant - |y|^2 / 2 in out (ROW,), or added to what is there."""
+    count = min(count, TILE)
     for i in range(mean.size):
         xi, yi, m, a = x[i], y[i], mean[i], inverse[i]
-        for b in range(count):
-            t = (xi[b] - m) * a
-            yi[b] = t
-            out[b] -= 0.5 * (t * t)
+        if i == 0:
+            for b in range(count):
+                t = (xi[b] - m) * a
+                yi[b] = t
+                square[b] = t * t
+        else:
+            for b in range(count):
+                t = (xi[b] - m) * a
+                yi[b] = t
+                square[b] += t * t
+    _put(constant, square, anew, out, count)
 
 
 @inner(SUMMING)
@@ -303,9 +317,9 @@ def _diagonal_pass(
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight, joint)
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
-            _scale(x, mean[j], inverse[j], constant[j], y[j], joint[j], count)
+            _scale(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], work[2], count)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
             _diagonal_sums(joint[j], y[j], first[j], second[j], count)
@@ -321,13 +335,13 @@ diagonal_pass = Compiled(
 
 
 def _diagonal_density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):
-    x = np.empty((columns.size, ROW))
+    x, square = np.empty((columns.size, ROW)), np.empty(ROW)
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
         _load(values, columns, center, inverse_scale, begin, count, x)
         for j in range(places.size):
-            _scale(x, mean[j], inverse[j], constant[j], y[tile, j], joint[tile, places[j]], count)
+            _scale(x, mean[j], inverse[j], constant[j], y[tile, j], False, joint[tile, places[j]], square, count)
 
 
 diagonal_density = Compiled(

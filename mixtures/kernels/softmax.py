@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
+from .columns import copy_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
@@ -19,35 +20,53 @@ NEAR = 100.0
 
 
 @inner(ROUNDING)
-def _ratios(joint, top, total, rows, count):
-    """Turn joint (K, 256) into exp(joint - top), with top, total and row values (256,).
-
-    Where no row's largest entry is far above its first, all are taken relative to the first, whose exponential is then not computed.
-    """
-    first = joint[0]
+def _is_near(joint, count):
+    """Whether no entry of joint (K, 256) is far above its row's first, which then serves in place of the largest."""
+    first, far = joint[0], 0
     for b in range(count):
-        top[b] = first[b]
+        far += 0 if abs(first[b]) < np.inf else 1
     for k in range(1, joint.shape[0]):
         one = joint[k]
         for b in range(count):
-            top[b] = one[b] if one[b] > top[b] else top[b]
-    far = 0
-    for b in range(count):
-        far += 0 if top[b] - first[b] <= NEAR else 1  # so are infinities and NaN in either
-    if far == 0:
-        for b in range(count):
-            top[b] = first[b]
-            first[b] = total[b] = 1.0
-    else:
-        for b in range(count):
-            top[b] = top[b] if abs(top[b]) < np.inf else 0.0
-            total[b] = 0.0
-    for k in range(0 if far else 1, joint.shape[0]):
+            far += 0 if one[b] - first[b] <= NEAR else 1
+    return far == 0
+
+
+@inner(ROUNDING)
+def _exponentials(joint, begin, top, total, count):
+    """exp(joint - top) in place of joint (K, 256) from row `begin` on, and added to total (256,)."""
+    for k in range(begin, joint.shape[0]):
         one = joint[k]
         for b in range(count):
             ratio = exponential(one[b] - top[b])
             one[b] = ratio
             total[b] += ratio
+
+
+@inner(ROUNDING)
+def _ratios(joint, top, total, rows, count):
+    """Turn joint (K, 256) into ratios to its first or largest entry, with their total and row values (256,).
+
+    Ratios to the first need one exponential less; `top` is room for the largest.
+    """
+    first = joint[0]
+    if _is_near(joint, count):
+        for b in range(count):
+            total[b] = 1.0
+        _exponentials(joint, 1, first, total, count)
+        for b in range(count):
+            rows[b] = first[b] + logarithm(total[b])
+            first[b] = 1.0
+        return
+    for b in range(count):
+        top[b], total[b] = first[b], 0.0
+    for k in range(1, joint.shape[0]):
+        one = joint[k]
+        for b in range(count):
+            top[b] = one[b] if one[b] > top[b] else top[b]
+    for b in range(count):
+        top[b] = top[b] if abs(top[b]) < np.inf else 0.0
+    _exponentials(joint, 0, top, total, count)
     for b in range(count):
         rows[b] = top[b] + logarithm(total[b])
 
@@ -102,8 +121,7 @@ def _softmax(joint, v, start, stop, rows, mass):
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
-        for b in range(count):
-            weight[b] = v[begin + b]
+        copy_column(v[begin : begin + count], 0.0, 1.0, weight)
         value += soft_tile(joint[tile], weight, count, work, mass)
         keep_rows(work[2], begin, count, rows)
     return value

@@ -88,8 +88,10 @@ def test_kernels_and_formulas_agree(problem):
     np.testing.assert_array_equal(one.mass, b.mass)
 
 
-@pytest.mark.parametrize(("n", "d", "k"), [(13, 1, 2), (259, 64, 4), (1001, 65, 5), (513, 130, 9)])
-def test_items_of_more_than_one_word_and_components_that_fill_no_four(n, d, k):
+@pytest.mark.parametrize(
+    ("n", "d", "k"), [(13, 1, 2), (257, 70, 3), (259, 64, 4), (1001, 65, 5), (512, 8, 8), (513, 130, 9)]
+)
+def test_items_of_more_than_one_word_and_components_that_fill_no_place_side_by_side(n, d, k):
     rng = np.random.default_rng(d)
     spec = mx.Mixture(mx.Bernoulli(*[f"b{j}" for j in range(d)]), n_components=k)
     data = {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(d)} | {"w": rng.random(n) + 0.1}
@@ -100,6 +102,31 @@ def test_items_of_more_than_one_word_and_components_that_fill_no_four(n, d, k):
     for name, value in a.statistics[0].items():
         np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-11, atol=1e-12 * n, err_msg=name)
     np.testing.assert_allclose(fast.responsibilities(p), slow.responsibilities(p), rtol=0, atol=1e-12)
+
+
+LAYOUTS = {
+    "columns one after the other": np.asfortranarray,
+    "every other row": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: np.ascontiguousarray(x[::-1])[::-1],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["one normal column", "full", "diagonal", "product"])
+def test_rows_and_weights_of_any_layout_give_the_same_bits(name, layout):
+    rng, n = np.random.default_rng(7), 700
+    data = {f"x{j}": rng.normal(size=n) for j in range(3)}
+    data |= {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(11)} | {"w": rng.random(n) + 0.1}
+    program = both(SPECS[name](3), data, "w")[1]
+    given_, p = program.passes, some_point(program, rng)
+    other = given_.on(LAYOUTS[layout](given_.values), LAYOUTS[layout](given_.v))
+    value, mass, statistics = given_.evaluate(p.weights, p.thetas)
+    again, their_mass, theirs = other.evaluate(p.weights, p.thetas)
+    assert again == value
+    np.testing.assert_array_equal(their_mass, mass)
+    for mine, own in zip(statistics, theirs, strict=True):
+        for key in mine:
+            np.testing.assert_array_equal(own[key], mine[key], err_msg=key)
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
