@@ -92,6 +92,8 @@ CASES = {
 
 
 WAYS = ("numba", "sample", "by hand")
+TURN = 0.2
+"""Seconds of calls in a turn: a sampler makes them without a pause, and waking from one takes a processor some milliseconds."""
 
 
 def compiled(model, function) -> Callable[[], object]:
@@ -152,7 +154,7 @@ def main() -> None:
     lines, rows = machine(), []
     for case, (_, _, bar) in CASES.items():
         calls = {way: in_way(case, way) for way in WAYS}
-        few = {way: max(1, int(0.02 / seconds(call)())) for way, call in calls.items()}
+        few = {way: max(1, int(TURN / seconds(call)())) for way, call in calls.items()}
 
         def many(call, count):
             return seconds(lambda: [call() for _ in range(count)], count)

@@ -71,6 +71,7 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
     """The graph as a function from values of its inputs to a tuple of values of its outputs."""
     names: dict[Any, str] = {}
     scope: dict[str, Any] = {"errstate": np.errstate, "asarray": np.asarray}
+    silent = True
 
     def name(variable: Any) -> str:
         if variable not in names:
@@ -87,11 +88,13 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
         outputs = [name(variable) for variable in node.outputs]
         sign = _VARIADIC.get(_scalar_name(node), "") if _keeps_dtype(node) else ""
         if sign:
+            silent = silent and sign == "+"
             lines.append(f"{outputs[0]} = {f' {sign} '.join(inputs)}")
             continue
         own = node.op.native(node) if native and getattr(node.op, "native_pays", False) else None
         if own is None:
             scope[f"f{i}"] = _direct(node)
+            silent = silent and _is_silent(node)
         else:
             natives[f"f{i}"] = own
             for j, constant in enumerate(() if own.outputs else own.constants):
@@ -100,17 +103,31 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
     ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
     scope |= {one: _at_first_call(scope, one, natives) for one in natives}
-    results = [_result(variable, name(variable)) for variable in fgraph.outputs]
+    results = [_result(variable, name(variable), scope) for variable in fgraph.outputs]
+    context = "if True:" if silent else "with errstate(all='ignore'):"
     body = "\n".join(f"        {line}" for line in [*lines, f"return ({''.join(one + ', ' for one in results)})"])
-    exec(f"def graph({', '.join(given)}):\n    with errstate(all='ignore'):\n{body}", scope)
+    exec(f"def graph({', '.join(given)}):\n    {context}\n{body}", scope)
     found: Call = scope["graph"]
     return found
 
 
-def _result(variable: Any, name: str) -> str:
+def _is_silent(node: Apply) -> bool:
+    """Whether NumPy has nothing to warn of: only numbers change places or are added, or the Op sees to it.
+
+    Sums warn where infinities of both signs meet, which log densities and their slopes do not.
+    """
+    op = node.op
+    adds = isinstance(op, CAReduce) and type(op.scalar_op).__name__ == "Add"
+    return adds or isinstance(op, (DimShuffle, Join, Reshape, Subtensor)) or getattr(op, "silent", False)
+
+
+def _result(variable: Any, name: str, scope: dict[str, Any]) -> str:
     """An output as the array of its type; values that are no tensors (random generators) pass."""
     dtype = getattr(variable.type, "dtype", None)
-    return name if dtype is None or not hasattr(variable.type, "ndim") else f"asarray({name}, '{dtype}')"
+    if dtype is None or not hasattr(variable.type, "ndim"):
+        return name
+    scope[f"type_{dtype}"] = np.dtype(dtype)
+    return f"asarray({name}, type_{dtype})"
 
 
 def _scalar_name(node: Apply) -> str:
@@ -138,8 +155,7 @@ def _at_first_call(scope: dict[str, Any], name: str, natives: dict[str, Any]) ->
 
     def first(*inputs: Any) -> Any:
         for one, native in natives.items():
-            loaded = native.ready
-            scope[one] = loaded if loaded.outputs else loaded.function
+            scope[one] = native.ready if native.outputs else native.function.ready
         return scope[name](*inputs)
 
     return first

@@ -6,7 +6,7 @@ come from one node of the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -98,7 +98,7 @@ class RowMixture(Op):
     def __init__(self, parts: tuple[Part, ...], total: bool = False) -> None:
         self.parts, self.total = parts, total
         self.bound: kernels.Passes | None = None
-        self.chosen: dict[tuple[int, int], Native | None] = {}
+        self.chosen: dict[tuple[int, int], Callable[..., Sequence[Array]] | None] = {}
 
     @classmethod
     def of(cls, spec: Mixture, values: Array) -> RowMixture:
@@ -130,6 +130,8 @@ class RowMixture(Op):
 
     native_pays: ClassVar[bool] = False
     """In Python the number of rows decides (see `evaluate`)."""
+    silent: ClassVar[bool] = True
+    """NumPy does not warn from `evaluate`."""
 
     def native(self, node: Apply | None = None) -> Native | None:
         """The compiled form for a mixture of one block, where its kernel has one."""
@@ -172,12 +174,11 @@ class RowMixture(Op):
 
     # -- NumPy ----------------------------------------------------------------------------------------------------------
 
-    def evaluate(self, x: Array, v: Array, weights: Array, *thetas: Array) -> list[Array]:
+    def evaluate(self, x: Array, v: Array, weights: Array, *thetas: Array) -> Sequence[Array]:
         """Outputs of the Op for given arrays."""
         scores = self._scores(len(x), len(weights))
         if scores is not None:
-            scored: list[Array] = scores(x, v, weights, *thetas)
-            return scored
+            return scores(x, v, weights, *thetas)
         rows, *found = self._in_numpy(x, v, weights, *thetas)
         return [np.asarray(rows.sum()) if self.total else rows, *found]
 
@@ -185,7 +186,8 @@ class RowMixture(Op):
         if v.size and v.min() < 0:  # the families' statistics take non-negative weights only
             up = self._in_numpy(x, np.maximum(v, 0.0), weights, *thetas)
             down = self._in_numpy(x, np.maximum(-v, 0.0), weights, *thetas)
-            return [a - b for a, b in zip(up, down, strict=True)]
+            with np.errstate(invalid="ignore"):
+                return [a - b for a, b in zip(up, down, strict=True)]
         try:
             with np.errstate(all="ignore"):
                 found = self._evaluate(x, v, weights, split_thetas(self.parts, thetas))
@@ -222,9 +224,11 @@ class RowMixture(Op):
         """Whether n rows are enough for compiled functions, which a sampler calls ten thousand times."""
         return kernels.pays(kernels.work(self._blocks(), n, n_components), SWITCH)
 
-    def _scores(self, n: int, n_components: int) -> Native | None:
+    def _scores(self, n: int, n_components: int) -> Callable[..., Sequence[Array]] | None:
         """What computes everything for n rows at once, loaded or compiled, where there is such a function and it is the fastest."""
-        if (n, n_components) not in self.chosen:
+        try:
+            return self.chosen[n, n_components]
+        except KeyError:
             native = self._chosen(n, n_components)
             self.chosen[n, n_components] = native and native.ready
         return self.chosen[n, n_components]

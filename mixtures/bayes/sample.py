@@ -217,7 +217,7 @@ class _NUTS:
 
         centers = list({id(start.center): start.center for start in starts}.values())
         self.first = [free_values(self.program, start.p) for start in starts]
-        with threadpool_limits(1):
+        with threadpool_limits(1), np.errstate(all="ignore"):
             self.step = informed_step(self.model, self.program, centers, self.density, target_accept=self.target_accept)
             self.recorder = Recorder.of(self.model, self.mode)
 
@@ -228,7 +228,7 @@ class _NUTS:
         if tune is None:
             tune = TUNE_STEPS if isinstance(self.step.potential, NearestPotential) else TUNE
         try:
-            with self.model, threadpool_limits(1), warnings.catch_warnings():
+            with self.model, threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
                 # Workers call no threaded code: BLAS is limited to one thread before they are forked.
                 warnings.filterwarnings(
                     "ignore", message=r".*use of fork\(\) may lead to deadlocks", category=DeprecationWarning

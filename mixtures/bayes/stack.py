@@ -7,6 +7,7 @@ import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,13 +64,19 @@ class Native(NamedTuple):
     outputs: tuple[int, ...] = ()
 
     def __call__(self, *inputs: Any) -> Any:
-        found = self.function(*inputs, *self.constants)
-        return [found[i] for i in self.outputs] if self.outputs else found
+        return self.ready(*inputs)
 
     @property
-    def ready(self) -> Native:
-        """The same, loaded or compiled."""
-        return self._replace(function=self.function.ready)
+    def ready(self) -> Callable[..., Any]:
+        """The call, with the function loaded or compiled."""
+        function, constants = self.function.ready, self.constants
+        pick = itemgetter(*self.outputs) if self.outputs else None
+
+        def call(*inputs: Any) -> Any:
+            found = function(*inputs, *constants)
+            return found if pick is None else pick(found)
+
+        return call if constants or pick else function
 
 
 def register_native(op_type: type) -> None:
