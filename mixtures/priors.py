@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -488,7 +489,7 @@ class NormalInverseWishart(Prior):
     def log_density(
         self, values: Sequence[Array], domains: Sequence[Domain], numbers: Numbers, owners: Sequence[NDArray[np.bool_]]
     ) -> Array:
-        from scipy.special import gammaln, multigammaln
+        from scipy.special import gammaln
 
         mean, sigma = values
         d = mean.shape[1]
@@ -502,7 +503,7 @@ class NormalInverseWishart(Prior):
             constant: Array | float = 0.0
             if code is None:
                 log_det_of_matrix = np.linalg.slogdet(matrix)[1]
-                log_gamma = np.array([multigammaln(0.5 * v, d) for v in nu])
+                log_gamma = np.array([_log_gamma(0.5 * v, d) for v in nu.tolist()])
                 constant = 0.5 * nu * log_det_of_matrix - 0.5 * nu * d * np.log(2.0) - log_gamma
             on_sigma = constant - 0.5 * (nu + d + 1) * log_det - 0.5 * np.einsum("jik,jki->j", matrix, precision)
         else:
@@ -586,6 +587,14 @@ class NormalInverseWishart(Prior):
             sigma = _with_equal_shapes(numbers, rng)
         noise = np.einsum("jik,jk->ji", np.linalg.cholesky(sigma), rng.standard_normal((count, d)))
         return [(numbers["mean"] + noise / np.sqrt(numbers["kappa"])[:, None])[_owner_of(groups[0])], sigma]
+
+
+@lru_cache(maxsize=1024)
+def _log_gamma(a: float, d: int) -> float:
+    """Log of the multivariate gamma function: the same few are asked for in every pass."""
+    from scipy.special import multigammaln
+
+    return float(multigammaln(a, d))
 
 
 def _known(counted: NDArray[np.bool_], sigma: Array) -> NDArray[np.bool_]:

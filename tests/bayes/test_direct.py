@@ -91,6 +91,30 @@ def test_every_kind_of_node_gives_the_value_and_the_type_of_the_python_linker(ou
         np.testing.assert_allclose(mine, theirs, rtol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("broadcastable", "order"),
+    [
+        ((), ("x", "x")),
+        ((False,), ("x", 0, "x")),
+        ((False, True), (0,)),
+        ((True, False), (1, "x")),
+        ((True, True), ()),
+        ((True, False, True, False), ("x", 1, 3)),
+        ((False, True, False), (2, "x", 0)),
+        ((False, False, True), ("x", 1, 0)),
+        ((True, True, False), (0, "x", 2, 1)),
+    ],
+)
+def test_axes_are_dropped_turned_and_put_in_as_by_pytensor(broadcastable, order):
+    variable = pt.tensor(dtype="float64", shape=tuple(1 if one else None for one in broadcastable))
+    value = np.random.default_rng(1).random([1 if one else 2 + i for i, one in enumerate(broadcastable)])
+    mine, theirs = (
+        pytensor.function([variable], variable.dimshuffle(*order), mode=Mode(linker=linker, optimizer=None))(value)
+        for linker in (DirectLinker(), "py")
+    )
+    np.testing.assert_array_equal(mine, theirs, strict=True)
+
+
 def test_an_error_in_a_node_names_the_graph():
     function = pytensor.function([m], pt.linalg.inv(m), mode=Mode(linker=DirectLinker(), optimizer=None))
     with pytest.raises(np.linalg.LinAlgError):
