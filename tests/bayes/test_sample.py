@@ -221,6 +221,7 @@ def test_fits_before_and_after_sampling_in_processes_do_not_hang():
     assert mx.fit(case.spec, case.data, rng=1).log_likelihood == before.log_likelihood
 
 
+@pytest.mark.slow
 def test_workers_that_are_not_forked_give_the_same_draws(monkeypatch: pytest.MonkeyPatch):
     case = CASES["product"]
     few = {"draws": 5, "tune": 5, "chains": 2, "cores": 2, "rng": 1}
