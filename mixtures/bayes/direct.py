@@ -52,19 +52,33 @@ class DirectCall:
     Parameters
     ----------
     function
-        PyTensor's function, of one input and shared variables, whose values are those of now.
+        PyTensor's function, of one input and shared variables, whose values are those of now. Its attributes are here too.
     """
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self._graph: Call = function.vm.jit_fn
-        self._shared = [container.storage[0] for container in function.input_storage[1:]]
+        self._shared = [_owned(container.storage[0]) for container in function.input_storage[1:]]
 
     def __call__(self, x: Any) -> Any:
         return self._graph(x, *self._shared)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copies and pickles are made by the class
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
     def __reduce__(self) -> Any:
         return DirectCall, (self.function,)
+
+
+def _owned(value: Any) -> Any:
+    """A read-only array that owns its memory, which what is kept for rows asks for; unpickled ones lie in a buffer."""
+    if not isinstance(value, np.ndarray) or value.flags.writeable or value.base is None:
+        return value
+    value = value.copy()
+    value.flags.writeable = False
+    return value
 
 
 def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
@@ -97,6 +111,10 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
             silent = silent and _is_silent(node)
         else:
             natives[f"f{i}"] = own
+            inputs = [  # NumPy turns arrays without axes into numbers, which compiled functions do not take
+                one if variable.type.ndim or isinstance(variable, Constant) else f"asarray({one})"
+                for one, variable in zip(inputs, node.inputs, strict=True)
+            ]
             for j, constant in enumerate(() if own.outputs else own.constants):
                 scope[f"c{i}_{j}"] = constant
                 inputs.append(f"c{i}_{j}")
@@ -114,7 +132,8 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
 def _is_silent(node: Apply) -> bool:
     """Whether NumPy has nothing to warn of: only numbers change places or are added, or the Op sees to it.
 
-    Sums warn where infinities of both signs meet, which log densities and their slopes do not.
+    Sums warn where infinities of both signs meet: a log density of -inf and a log Jacobian that overflows, at coordinates beyond
+    1e300, from which `_NUTS` shields the chains that it forks.
     """
     op = node.op
     adds = isinstance(op, CAReduce) and type(op.scalar_op).__name__ == "Add"
@@ -169,7 +188,7 @@ def _in_numpy(node: Apply) -> Call | None:
     if isinstance(op, CAReduce):
         return _reduction(node)
     if isinstance(op, DimShuffle):
-        return _dimshuffle(op.new_order, node.inputs[0].type.ndim)
+        return _dimshuffle(op.new_order, node.inputs[0].type.shape)
     if isinstance(op, Reshape) and isinstance(node.inputs[1], Constant):
         shape = tuple(int(n) for n in node.inputs[1].data)
         return lambda x, _: x.reshape(shape)
@@ -181,13 +200,14 @@ def _in_numpy(node: Apply) -> Call | None:
     return None
 
 
-def _dimshuffle(new_order: Sequence[Any], ndim: int) -> Call:
-    """Axes dropped (of length 1), turned and put in: one index where none is turned."""
-    kept = [axis for axis in new_order if axis != "x"]
+def _dimshuffle(new_order: Sequence[Any], shape: Sequence[int | None]) -> Call:
+    """Axes dropped, which must have length 1, turned and put in: one index where none is turned and the lengths are known."""
+    ndim, kept = len(shape), [axis for axis in new_order if axis != "x"]
     put_in = tuple(None if axis == "x" else slice(None) for axis in new_order)
+    dropped = tuple(axis for axis in range(ndim) if axis not in kept)
     if ndim == 0:
         return lambda x: np.asarray(x)[put_in]
-    if kept == sorted(kept):
+    if kept == sorted(kept) and all(shape[axis] == 1 for axis in dropped):
         place: list[Any] = []
         seen = 0
         for axis in new_order:
@@ -198,9 +218,8 @@ def _dimshuffle(new_order: Sequence[Any], ndim: int) -> Call:
                 seen = axis + 1
         index = (*place, *[0] * (ndim - seen))
         return lambda x: x[index]
-    shed = tuple(slice(None) if axis in kept else 0 for axis in range(ndim))
     turn = tuple(sorted(kept).index(axis) for axis in kept)
-    return lambda x: x[shed].transpose(turn)[put_in]
+    return lambda x: x.squeeze(dropped).transpose(turn)[put_in]
 
 
 def _join(node: Apply) -> Call | None:

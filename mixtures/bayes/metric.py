@@ -36,7 +36,7 @@ MOST = 400
 
 
 def sampled_density(model: pm.Model, mode: Any) -> Any:
-    """The log density of the sampled coordinates and its gradient, compiled in a mode whose linker is `DirectLinker`."""
+    """The log density of the sampled coordinates and its gradient on the data of now, in a mode whose linker is `DirectLinker`."""
     density = model.logp_dlogp_function(ravel_inputs=True, mode=mode, trust_input=True)
     density.set_extra_values({})
     density._pytensor_function = DirectCall(density._pytensor_function)

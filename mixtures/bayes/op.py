@@ -179,18 +179,17 @@ class RowMixture(Op):
         scores = self._scores(len(x), len(weights))
         if scores is not None:
             return scores(x, v, weights, *thetas)
-        rows, *found = self._in_numpy(x, v, weights, *thetas)
-        return [np.asarray(rows.sum()) if self.total else rows, *found]
+        with np.errstate(all="ignore"):
+            rows, *found = self._in_numpy(x, v, weights, *thetas)
+            return [np.asarray(rows.sum()) if self.total else rows, *found]
 
     def _in_numpy(self, x: Array, v: Array, weights: Array, *thetas: Array) -> list[Array]:
         if v.size and v.min() < 0:  # the families' statistics take non-negative weights only
             up = self._in_numpy(x, np.maximum(v, 0.0), weights, *thetas)
             down = self._in_numpy(x, np.maximum(-v, 0.0), weights, *thetas)
-            with np.errstate(invalid="ignore"):
-                return [a - b for a, b in zip(up, down, strict=True)]
+            return [a - b for a, b in zip(up, down, strict=True)]
         try:
-            with np.errstate(all="ignore"):
-                found = self._evaluate(x, v, weights, split_thetas(self.parts, thetas))
+            found = self._evaluate(x, v, weights, split_thetas(self.parts, thetas))
         except (ArithmeticError, np.linalg.LinAlgError):
             found = None
         if found is None or not all(np.isfinite(score).all() for score in found[1:]):
@@ -226,9 +225,7 @@ class RowMixture(Op):
 
     def _scores(self, n: int, n_components: int) -> Callable[..., Sequence[Array]] | None:
         """What computes everything for n rows at once, loaded or compiled, where there is such a function and it is the fastest."""
-        try:
-            return self.chosen[n, n_components]
-        except KeyError:
+        if (n, n_components) not in self.chosen:
             native = self._chosen(n, n_components)
             self.chosen[n, n_components] = native and native.ready
         return self.chosen[n, n_components]
@@ -271,7 +268,8 @@ class RowMixture(Op):
             block = slice(start, start + BLOCK)
             rows[block], scores = self._block(x[block], v[block], log_weights, weights, thetas)
             totals = scores if totals is None else [a + b for a, b in zip(totals, scores, strict=True)]
-        return [rows, *(totals or [np.zeros_like(weights)])]
+        none = (np.zeros_like(value) for value in (weights, *(theta[q] for theta in thetas for q in theta)))
+        return [rows, *(totals or none)]
 
     def _in_kernels(self, passes: kernels.Passes, v: Array, weights: Array, thetas: list[Theta]) -> list[Array]:
         rows = np.empty(len(v))

@@ -22,11 +22,11 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .columns import copy_column
+from .columns import standardised_column
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, keep_rows, soft_tile
 
-__all__ = ["ROWS", "VALUES", "WORD", "density", "pack", "side", "statistics", "tabulate", "whole_pass"]
+__all__ = ["ROWS", "VALUES", "WORD", "density", "pack", "statistics", "tabulate", "whole_pass", "width"]
 
 VALUES = 256
 """Values of a byte."""
@@ -41,9 +41,14 @@ WORD = 8 * BYTES
 _WORDS = types.Array(types.uint64, 2, "C", readonly=True)
 
 
-def side(count: int) -> int:
-    """How many of so many components stand side by side."""
+@inner(ROUNDING)
+def _width(count):
     return FOUR if count <= FOUR else EIGHT
+
+
+def width(count: int) -> int:
+    """How many of so many components stand side by side."""
+    return int(_width.py_func(count))
 
 
 def _pack(values, columns, start, stop, words):
@@ -63,15 +68,15 @@ pack = Compiled(
 def _tabulate(on, off, table):
     d, width = on.shape[1], table.shape[3]
     for j in range(on.shape[0]):
-        side = j % width
+        place = j % width
         for g in range(table.shape[1]):
             one = table[j // width, g]
-            one[0, side] = 0.0
+            one[0, place] = 0.0
             size = 1
             for i in range(8 * g, min(8 * g + 8, d)):
                 for c in range(size):
-                    one[size + c, side] = one[c, side] + on[j, i]
-                    one[c, side] += off[j, i]
+                    one[size + c, place] = one[c, place] + on[j, i]
+                    one[c, place] += off[j, i]
                 size *= 2
 
 
@@ -293,7 +298,7 @@ def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zer
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        copy_column(v[begin : begin + count], 0.0, 1.0, weight)
+        standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
         for h in range(groups):
             _look_up(words, table, h, begin, count, origin, numbers, width * h * ROW)
         value += soft_tile(joint, weight, count, work, mass)
@@ -337,7 +342,7 @@ density = Compiled(
 
 
 def _statistics(words, joint, places, start, stop, ones, zeros):
-    width = FOUR if places.size <= FOUR else EIGHT  # as `side` has it
+    width = _width(places.size)
     tally = np.zeros(((places.size + width - 1) // width, (ones.shape[1] + 7) // 8, VALUES, width))
     numbers = np.zeros(width * ROW)
     for tile in range((stop - start + TILE - 1) // TILE):

@@ -272,8 +272,8 @@ class BernoulliKernel(Kernel):
 
     def at(self, theta: Theta) -> Array:
         p = np.ascontiguousarray(theta["probability"])
-        side = bernoulli.side(self.count)
-        table = _on_lines((-(-self.count // side), -(-self.d // 8), bernoulli.VALUES, side))
+        width = bernoulli.width(self.count)
+        table = _on_lines((-(-self.count // width), -(-self.d // 8), bernoulli.VALUES, width))
         with np.errstate(divide="ignore"):
             bernoulli.tabulate(np.log(p), np.log1p(-p), table)
         return table

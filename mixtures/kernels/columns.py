@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 from .compiling import ROUNDING, inner
 
-__all__ = ["copy_column"]
+__all__ = ["standardised_column"]
 
 ITEM = 8
 """Bytes from one number to the next in a contiguous column."""
@@ -17,7 +17,7 @@ ITEM = 8
 
 @intrinsic
 def _as_contiguous(typing_context: Any, column: Any) -> Any:
-    """The same array with a type that says that its numbers are contiguous, which the caller knows."""
+    """The same array with a type that says that its numbers are contiguous: the caller has looked at its stride."""
     contiguous = column.copy(layout="C")
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -27,12 +27,12 @@ def _as_contiguous(typing_context: Any, column: Any) -> Any:
 
 
 @inner(ROUNDING)
-def copy_column(column, center, inverse_scale, out):
+def standardised_column(column, center, inverse_scale, out):
     """(column - center) inverse_scale, to the beginning of out."""
     if column.strides[0] == ITEM:
-        near = _as_contiguous(column)
+        packed = _as_contiguous(column)
         for b in range(column.size):
-            out[b] = (near[b] - center) * inverse_scale
+            out[b] = (packed[b] - center) * inverse_scale
     else:
         for b in range(column.size):
             out[b] = (column[b] - center) * inverse_scale

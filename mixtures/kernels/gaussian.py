@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
-from .columns import copy_column
+from .columns import standardised_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, keep_rows, soft_tile
 
@@ -33,14 +33,14 @@ def _load(values, columns, center, inverse_scale, begin, count, x):
     for j in range(columns.size):
         place = (j % in_group) * ROW
         column, out = values[begin : begin + count, columns[j]], x[j // in_group, place : place + ROW]
-        copy_column(column, center[j], inverse_scale[j], out)
+        standardised_column(column, center[j], inverse_scale[j], out)
 
 
 @inner(ROUNDING)
 def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight):
     """Columns and weights of a tile's rows."""
     _load(values, columns, center, inverse_scale, begin, count, x)
-    copy_column(v[begin : begin + count], 0.0, 1.0, weight)
+    standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
 
 
 @inner(ROUNDING)

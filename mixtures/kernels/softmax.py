@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
-from .columns import copy_column
+from .columns import standardised_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
@@ -21,7 +21,10 @@ NEAR = 100.0
 
 @inner(ROUNDING)
 def _is_near(joint, count):
-    """Whether no entry of joint (K, 256) is far above its row's first, which then serves in place of the largest."""
+    """Whether no entry of joint (K, 256) is far above its row's first, which then serves in place of the largest.
+
+    It does not where the first is infinite, nor where any entry is NaN.
+    """
     first, far = joint[0], 0
     for b in range(count):
         far += 0 if abs(first[b]) < np.inf else 1
@@ -121,7 +124,7 @@ def _softmax(joint, v, start, stop, rows, mass):
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
-        copy_column(v[begin : begin + count], 0.0, 1.0, weight)
+        standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
         value += soft_tile(joint[tile], weight, count, work, mass)
         keep_rows(work[2], begin, count, rows)
     return value

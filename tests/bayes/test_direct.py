@@ -1,5 +1,6 @@
 """Graphs run as NumPy calls give what PyTensor's own Python linker gives."""
 
+import cloudpickle
 import numpy as np
 import pymc as pm
 import pytensor
@@ -8,8 +9,12 @@ import pytest
 from helpers_bayes import CASES
 from pytensor.compile.mode import Mode
 
+import mixtures as mx
 from mixtures.bayes import stack
+from mixtures.bayes.densities import SimplexMap
 from mixtures.bayes.direct import DirectLinker
+from mixtures.bayes.metric import sampled_density
+from mixtures.em.passes import VARIABLE, Passes
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,69 @@ def test_axes_are_dropped_turned_and_put_in_as_by_pytensor(broadcastable, order)
         for linker in (DirectLinker(), "py")
     )
     np.testing.assert_array_equal(mine, theirs, strict=True)
+
+
+def test_axes_of_another_length_are_not_dropped():
+    matrix = pt.matrix()
+    function = pytensor.function([matrix], matrix.dimshuffle(0), mode=Mode(linker=DirectLinker(), optimizer=None))
+    np.testing.assert_array_equal(function(np.ones((3, 1))), np.ones(3))
+    with pytest.raises(ValueError, match="size not equal to one"):
+        function(np.ones((2, 3)))
+
+
+def test_compiled_functions_take_sums_without_axes():
+    free, factor = pt.vector(shape=(2,)), pt.vector()
+    slope = pt.grad(SimplexMap()(free)[1] * factor.sum(), free)
+    values = (np.array([0.3, -0.2]), np.array([1.0, 2.0]))
+    found = [
+        pytensor.function([free, factor], slope, mode=Mode(linker=linker, optimizer=None))(*values)
+        for linker in (DirectLinker(native=True), "py")
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+@pytest.fixture
+def pair(monkeypatch):
+    """A model of two blocks with kernels, its sampled density, and a point."""
+    monkeypatch.setenv(VARIABLE, "always")
+    rng = np.random.default_rng(1)
+    data = {"x": rng.normal(size=50), "b": rng.integers(2, size=50)}
+    model = mx.compile_pymc(mx.Mixture(mx.Gaussian("x") * mx.Bernoulli("b"), n_components=2), data)
+    density = sampled_density(model, stack.sampling_mode(native=True))
+    return density, pm.blocking.DictToArrayBijection.map(model.initial_point())
+
+
+def test_a_density_that_was_pickled_is_the_same_and_binds_its_rows_once(pair, monkeypatch):
+    density, point = pair
+    again, made = cloudpickle.loads(cloudpickle.dumps(density, -1)), []
+    monkeypatch.setattr(Passes, "__post_init__", _counting(Passes.__post_init__, made))
+    for _ in range(3):
+        for mine, theirs in zip(again(point), density(point), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert len(made) == 2  # one each
+
+
+def _counting(function, made):
+    def call(self):
+        made.append(self)
+        function(self)
+
+    return call
+
+
+def test_graphs_of_compiled_functions_do_without_an_error_state_and_do_not_warn():
+    model = CASES["full"].model
+    quiet, loud = (sampled_density(model, stack.sampling_mode(native=native)) for native in (True, False))
+    assert "errstate" not in quiet._pytensor_function._graph.__code__.co_names
+    assert "errstate" in loud._pytensor_function._graph.__code__.co_names
+    point = pm.blocking.DictToArrayBijection.map(model.initial_point())
+    rng = np.random.default_rng(2)
+    for size in (1.0, 30.0, 400.0, 1e5):
+        at = point._replace(data=size * rng.normal(size=len(point.data)))
+        with np.errstate(all="raise"):
+            value, slope = quiet(at)
+        assert value < np.inf
+        assert np.isfinite(slope).all()
 
 
 def test_an_error_in_a_node_names_the_graph():
