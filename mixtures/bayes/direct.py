@@ -122,9 +122,10 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
     ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
     scope |= {one: _at_first_call(scope, one, natives) for one in natives}
     results = [_result(variable, name(variable), scope) for variable in fgraph.outputs]
-    context = "if True:" if silent else "with errstate(all='ignore'):"
-    body = "\n".join(f"        {line}" for line in [*lines, f"return ({''.join(one + ', ' for one in results)})"])
-    exec(f"def graph({', '.join(given)}):\n    {context}\n{body}", scope)
+    lines.append(f"return ({''.join(one + ', ' for one in results)})")
+    if not silent:
+        lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
+    exec("\n    ".join([f"def graph({', '.join(given)}):", *lines]), scope)
     found: Call = scope["graph"]
     return found
 

@@ -121,7 +121,7 @@ def sample(
     if pivot is not None and pivot.resolved != resolved:
         raise SpecError("pivot= belongs to another specification or other data: its resolved priors differ.")
     show = sys.stderr.isatty() if progress is None else bool(progress)
-    settings: dict[str, Any] = {"draws": draws, "chains": chains}
+    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains}
     settings |= {"cores": cores or min(chains, _processors()), "random_seed": seed_chains, "progressbar": show}
     pooled = nuts_sampler == "nutpie"
     try:
@@ -140,11 +140,12 @@ def sample(
                 starts = chain_starts(program, pivot.params, POOL if pooled else chains, chosen)
                 if nuts is not None:
                     nuts.prepare(starts)
+            if tune is None:
+                settings["tune"] = TUNE_STEPS if nuts is not None and nuts.knows_its_matrix else TUNE
             if nuts is None:
-                settings["tune"] = TUNE if tune is None else tune
                 trace = draw_with_nutpie(model, program, starts, target_accept=target_accept, **settings)
             else:
-                trace = nuts.draw(tune=tune, **settings)
+                trace = nuts.draw(**settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")
@@ -221,12 +222,15 @@ class _NUTS:
             self.step = informed_step(self.model, self.program, centers, self.density, target_accept=self.target_accept)
             self.recorder = Recorder.of(self.model, self.mode)
 
-    def draw(self, *, cores: int, draws: int, tune: int | None, **settings: Any) -> Any:
+    @property
+    def knows_its_matrix(self) -> bool:
+        """Whether the mass matrix is known before the first draw, and only the length of steps adapts."""
+        return isinstance(self.step.potential, NearestPotential)
+
+    def draw(self, *, cores: int, **settings: Any) -> Any:
         """What PyMC hands back."""
         from threadpoolctl import threadpool_limits
 
-        if tune is None:
-            tune = TUNE_STEPS if isinstance(self.step.potential, NearestPotential) else TUNE
         try:
             with self.model, threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
                 # Workers call no threaded code: BLAS is limited to one thread before they are forked.
@@ -235,8 +239,6 @@ class _NUTS:
                 )
                 return pm.sample(
                     **settings,
-                    draws=draws,
-                    tune=tune,
                     cores=cores,
                     blas_cores=cores,
                     mp_ctx=START_METHOD,
@@ -245,7 +247,7 @@ class _NUTS:
                     initvals=self.first,
                     compute_convergence_checks=False,
                     trace=self.recorder,
-                    callback=_EndAll(draws + tune) if cores == 1 else None,
+                    callback=_EndAll(settings["draws"] + settings["tune"]) if cores == 1 else None,
                     quiet=not settings["progressbar"],
                 )
         except ValueError as error:

@@ -66,11 +66,11 @@ pack = Compiled(
 
 
 def _tabulate(on, off, table):
-    d, width = on.shape[1], table.shape[3]
+    d, side = on.shape[1], table.shape[3]
     for j in range(on.shape[0]):
-        place = j % width
+        place = j % side
         for g in range(table.shape[1]):
-            one = table[j // width, g]
+            one = table[j // side, g]
             one[0, place] = 0.0
             size = 1
             for i in range(8 * g, min(8 * g + 8, d)):
