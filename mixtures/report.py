@@ -36,6 +36,13 @@ td { font-variant-numeric: tabular-nums; }
 .pass { color: #00664b; } .warn { color: #8a5300; } .fail { color: #a33a00; }
 pre { background: #f5f5f5; padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; }
 img { max-width: 100%; height: auto; }
+@page { margin: 1.2cm; }
+@media print {
+  .scroll { overflow: visible; }
+  .scroll table { font-size: 0.6rem; }
+  .scroll th, .scroll td { padding: 0.2rem 0.25rem; }
+  tr { break-inside: avoid; }
+}
 </style>
 </head>
 <body>
