@@ -195,10 +195,12 @@ class DiagonalGaussianKernel(Kernel):
     """Gaussians of one column, or with diagonal covariances."""
 
     whole = True
-    scores = scores.diagonal_scores
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
+        self.scores, self.one_pass = scores.diagonal_scores, gaussian.diagonal_pass
+        if self.d == 1:
+            self.scores, self.one_pass = scores.single_scores, gaussian.single_pass
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
@@ -229,7 +231,7 @@ class DiagonalGaussianKernel(Kernel):
     ) -> float:
         mean, inverse, constant = at
         return float(
-            gaussian.diagonal_pass(
+            self.one_pass(
                 *self.source,
                 v,
                 mean,

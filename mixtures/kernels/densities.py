@@ -1,7 +1,7 @@
 """Prior densities and changes of coordinates of a few numbers, in loops: where NumPy's calls cost more than the arithmetic.
 
 The formulas are those of `mixtures.bayes.densities`, with which tests compare them. Parameters of J components come first in every
-array. A density that is not finite somewhere is -inf with slopes of 0; a pullback that is not finite is 0.
+array, and densities (J,) come with their sum. A density that is not finite somewhere is -inf with slopes of 0; a pullback that is not finite is 0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numba.core import types
 
 from .compiling import ROUNDING, Compiled, array, inner, read_only
-from .scores import invert_factor
+from .scores import added, invert_factor
 
 __all__ = [
     "covariance",
@@ -72,11 +72,11 @@ def _shares(free, shares):
 
 
 def _simplex(free):
-    shares, log_jacobian = np.empty(free.size + 1), np.zeros(1)
+    shares, log_jacobian = np.empty(free.size + 1), 0.0
     _shares(free, shares)
     for i in range(shares.size):
-        log_jacobian[0] += np.log(shares[i])
-    return shares, log_jacobian.reshape(())
+        log_jacobian += np.log(shares[i])
+    return shares, log_jacobian
 
 
 def _simplex_pullback(free, gradient, of_jacobian):
@@ -90,7 +90,7 @@ def _simplex_pullback(free, gradient, of_jacobian):
     return found
 
 
-simplex = Compiled(types.Tuple((array(1), array(0)))(read_only(1)), _simplex)
+simplex = Compiled(types.Tuple((array(1), types.float64))(read_only(1)), _simplex)
 """Weights and the log Jacobian."""
 simplex_pullback = Compiled(array(1)(read_only(1), read_only(1), read_only(0)), _simplex_pullback)
 
@@ -153,7 +153,7 @@ def _covariance(free, units, power, constant, structure):
             for i in range(d):
                 sd = np.exp(free[j, i if structure == DIAGONAL else 0]) * units[i]
                 found[j, i, i] = sd * sd
-    return found, log_jacobian
+    return found, log_jacobian, added(log_jacobian)
 
 
 def _covariance_pullback(free, gradient, of_jacobian, units, power, constant, structure):
@@ -183,8 +183,8 @@ def _covariance_pullback(free, gradient, of_jacobian, units, power, constant, st
 
 _UNITS = (read_only(1), read_only(1), types.float64, types.intp)
 
-covariance = Compiled(types.Tuple((array(3), array(1)))(read_only(2), *_UNITS), _covariance)
-"""Covariances (J, d, d) and log Jacobians (J,) from log-Cholesky coordinates (J, m).
+covariance = Compiled(types.Tuple((array(3), array(1), types.float64))(read_only(2), *_UNITS), _covariance)
+"""Covariances (J, d, d), log Jacobians (J,) and their sum, from log-Cholesky coordinates (J, m).
 
 covariance(free, units, power, constant, structure): a log Jacobian is constant + free @ power; `structure` is 0 for full, 1 for
 diagonal, 2 for spherical covariances.
@@ -219,7 +219,7 @@ def _normal_density(value, covariance, center, kappa):
                     s += inverse[g, i] * inverse[g, h]
                 spread[j, i, h] = spread[j, h, i] = 0.5 * (kappa[j] * pulled[i] * pulled[h] - s)
     _regular(density, flat)
-    return density, slopes, spread
+    return density, added(density), slopes, spread
 
 
 def _wishart_density(value, nu, matrix):
@@ -250,7 +250,7 @@ def _wishart_density(value, nu, matrix):
                     s += precision[i, g] * product[g, h]
                 slopes[j, i, h] = 0.5 * (s - power * precision[i, h])
     _regular(density, flat)
-    return density, slopes
+    return density, added(density), slopes
 
 
 def _diagonal_density(value, nu, matrix):
@@ -264,7 +264,7 @@ def _diagonal_density(value, nu, matrix):
             density[j] -= (shape + 1.0) * np.log(variance) + ratio
             slopes[j, i, i] = (ratio - shape - 1.0) / variance
     _regular(density, flat)
-    return density, slopes
+    return density, added(density), slopes
 
 
 def _spherical_density(value, nu, matrix):
@@ -281,13 +281,14 @@ def _spherical_density(value, nu, matrix):
         for i in range(d):
             slopes[j, i, i] = (ratio - shape - 1.0) / variance / d
     _regular(density, flat)
-    return density, slopes
+    return density, added(density), slopes
 
 
-_OF_COVARIANCES = types.Tuple((array(1), array(3)))(read_only(3), read_only(1), read_only(3))
+_OF_COVARIANCES = types.Tuple((array(1), types.float64, array(3)))(read_only(3), read_only(1), read_only(3))
 
 normal_density = Compiled(
-    types.Tuple((array(1), array(2), array(3)))(read_only(2), read_only(3), read_only(2), read_only(1)), _normal_density
+    types.Tuple((array(1), types.float64, array(2), array(3)))(read_only(2), read_only(3), read_only(2), read_only(1)),
+    _normal_density,
 )
 wishart_density = Compiled(_OF_COVARIANCES, _wishart_density)
 diagonal_density = Compiled(_OF_COVARIANCES, _diagonal_density)

@@ -11,7 +11,7 @@ from numba.core import types
 
 from .columns import standardised_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
-from .softmax import ROW, TILE, keep_rows, soft_tile
+from .softmax import ROW, TILE, keep_rows, ratio_tile, soft_tile
 
 __all__ = [
     "density",
@@ -20,6 +20,7 @@ __all__ = [
     "diagonal_statistics",
     "full_pass",
     "pair_pass",
+    "single_pass",
     "statistics",
 ]
 
@@ -64,10 +65,10 @@ def _whiten_two(x, mean, inverse, constant, y, out, count):
     m0, m1, a00, a10, a11 = mean[0], mean[1], inverse[0, 0], inverse[1, 0], inverse[1, 1]
     for b in range(count):
         t = x[b] - m0
-        y[b] = t * a00
-        y[_1 + b] = t * a10 + (x[_1 + b] - m1) * a11
-    for b in range(count):
-        out[b] = constant - 0.5 * (y[b] * y[b] + y[_1 + b] * y[_1 + b])
+        y0, y1 = t * a00, t * a10 + (x[_1 + b] - m1) * a11
+        y[b] = y0
+        y[_1 + b] = y1
+        out[b] = constant - 0.5 * (y0 * y0 + y1 * y1)
 
 
 @inner(ROUNDING)
@@ -271,6 +272,16 @@ statistics = Compiled(types.void(given(4), given(3), given(1, types.intp), types
 
 
 @inner(ROUNDING)
+def _scale_one(x, mean, inverse, constant, y, out, count):
+    """As `_scale` for one column, anew."""
+    count = min(count, TILE)
+    for b in range(count):
+        t = (x[b] - mean) * inverse
+        y[b] = t
+        out[b] = constant - 0.5 * (t * t)
+
+
+@inner(ROUNDING)
 def _scale(x, mean, inverse, constant, y, anew, out, square, count):
     """One component: y = (x - mean) inverse, (d, ROW), and constant - |y|^2 / 2 in out (ROW,), or added to what is there."""
     count = min(count, TILE)
@@ -303,6 +314,22 @@ def _diagonal_sums(r, y, first, second, count):
         second[i] += s
 
 
+@inner(SUMMING)
+def _sums_one(ratio, shares, y, first, second, count):
+    """As `_diagonal_sums` for one column, from ratios and the shares that they are of (256,); their sum."""
+    count = min(count, TILE)
+    mass = f = s = 0.0
+    for b in range(count):
+        r = ratio[b] * shares[b]
+        w = r * y[b]
+        mass += r
+        f += w
+        s += w * y[b]
+    first[0] += f
+    second[0] += s
+    return mass
+
+
 def _diagonal_pass(
     values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
 ):
@@ -327,11 +354,33 @@ def _diagonal_pass(
     return value
 
 
-diagonal_pass = Compiled(
-    types.float64(*_ROWS, read_only(1), given(2), given(2), given(1), *_RANGE, array(1), array(1), array(2), array(2)),
-    _diagonal_pass,
+def _single_pass(
+    values, columns, center, inverse_scale, v, mean, inverse, constant, start, stop, rows, mass, first, second
+):
+    k = mean.shape[0]
+    x, y = np.empty((1, ROW)), np.empty((k, ROW))
+    joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
+    value = 0.0
+    for begin in range(start, stop, TILE):
+        count = min(TILE, stop - begin)
+        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
+        for j in range(k):
+            _scale_one(x[0], mean[j, 0], inverse[j, 0], constant[j], y[j], joint[j], count)
+        value += ratio_tile(joint, weight, count, work)
+        for j in range(k):
+            mass[j] += _sums_one(joint[j], work[1], y[j], first[j], second[j], count)
+        keep_rows(work[2], begin, count, rows)
+    return value
+
+
+_OF_DIAGONAL_PASSES = types.float64(
+    *_ROWS, read_only(1), given(2), given(2), given(1), *_RANGE, array(1), array(1), array(2), array(2)
 )
+
+diagonal_pass = Compiled(_OF_DIAGONAL_PASSES, _diagonal_pass)
 """As `full_pass`, with any d: inverse (K, d) of the standard deviations, second (K, d) the sums of r y^2."""
+single_pass = Compiled(_OF_DIAGONAL_PASSES, _single_pass)
+"""The same for one column."""
 
 
 def _diagonal_density(values, columns, center, inverse_scale, mean, inverse, constant, start, stop, places, joint, y):

@@ -16,9 +16,17 @@ import numpy as np
 from numba.core import types
 
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
-from .gaussian import diagonal_pass, full_pass, pair_pass
+from .gaussian import diagonal_pass, full_pass, pair_pass, single_pass
 
-__all__ = ["bernoulli_scores", "diagonal_scores", "full_scores", "invert_factor", "pair_scores"]
+__all__ = [
+    "added",
+    "bernoulli_scores",
+    "diagonal_scores",
+    "full_scores",
+    "invert_factor",
+    "pair_scores",
+    "single_scores",
+]
 
 HALF_LOG_TAU = 0.5 * np.log(2.0 * np.pi)
 
@@ -80,7 +88,8 @@ def _regular(rows, total, slopes, found):
 
 
 @inner(ROUNDING)
-def _sum(rows):
+def added(rows):
+    """The sum of rows (n,)."""
     sum_ = 0.0
     for i in range(rows.size):
         sum_ += rows[i]
@@ -104,7 +113,7 @@ def _full_scores(values, v, weights, mean, covariance, columns, kept):
         constant[j] = np.log(weights[j]) - d * HALF_LOG_TAU - invert_factor(covariance[j], inverse[j])
         for i in range(d):
             location[j, i] = mean[j, i]
-    regular = not np.isnan(_sum(constant))
+    regular = not np.isnan(added(constant))
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, wide)), np.zeros((k, wide, wide))
         center, scale = np.zeros(d), np.ones(d)
@@ -133,7 +142,7 @@ def _full_scores(values, v, weights, mean, covariance, columns, kept):
                         s += a[g, i] * turned[g, h]
                     covariance_slopes[j, i, h] = 0.5 * s
     _regular(rows, total, slopes, regular)
-    return rows, total.reshape(()), slopes[:k], mean_slopes, covariance_slopes
+    return rows, total[0], slopes[:k], mean_slopes, covariance_slopes
 
 
 def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
@@ -163,7 +172,7 @@ def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
                 mean_slopes[j, i] = a * first[j, i]
                 covariance_slopes[j, i, i] = 0.5 * a * a * (second[j, i] - mass[j])
     _regular(rows, total, slopes, regular)
-    return rows, total.reshape(()), slopes[:k], mean_slopes, covariance_slopes
+    return rows, total[0], slopes[:k], mean_slopes, covariance_slopes
 
 
 def _bernoulli_scores(values, v, weights, probability, columns, kept):
@@ -202,7 +211,7 @@ def _bernoulli_scores(values, v, weights, probability, columns, kept):
                 one[h] += joint[h]
     _weigh(v, rows)
     total, slopes = np.empty(1), np.zeros(k + k * d)
-    total[0] = _sum(rows)
+    total[0] = added(rows)
     found = slopes[k:].reshape(k, d)
     _by_weights(mass, weights, slopes)
     for h in range(k):
@@ -212,11 +221,11 @@ def _bernoulli_scores(values, v, weights, probability, columns, kept):
             if sums[0, j, h] != 0.0:
                 found[h, j] -= sums[0, j, h] / (1.0 - probability[h, j])
     _regular(rows, total, slopes, True)
-    return rows, total.reshape(()), slopes[:k], found
+    return rows, total[0], slopes[:k], found
 
 
 def _signature(*ndims):
-    outputs = types.Tuple((array(1), array(0), array(1), *(array(ndim) for ndim in ndims)))
+    outputs = types.Tuple((array(1), types.float64, array(1), *(array(ndim) for ndim in ndims)))
     inputs = (read_only(2), *(read_only(ndim) for ndim in (1, 1, *ndims)), given(1, types.intp), types.boolean)
     return outputs(*inputs)
 
@@ -226,6 +235,8 @@ full_scores = Compiled(_signature(2, 3), _full_scores)
 pair_scores = Compiled(_signature(2, 3), _full_scores, calls={"full_pass": pair_pass})
 """The same for two columns."""
 diagonal_scores = Compiled(_signature(2, 3), _diagonal_scores)
-"""Gaussians with diagonal covariances, or of one column; entries off the diagonal have slope 0."""
+"""Gaussians with diagonal covariances; entries off the diagonal have slope 0."""
+single_scores = Compiled(_signature(2, 3), _diagonal_scores, calls={"diagonal_pass": single_pass})
+"""The same for one column."""
 bernoulli_scores = Compiled(_signature(2), _bernoulli_scores)
 """Bernoulli columns: parameter probability (K, d)."""

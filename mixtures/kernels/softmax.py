@@ -9,7 +9,7 @@ from .columns import standardised_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
-__all__ = ["TILE", "keep_rows", "soft_tile", "softmax"]
+__all__ = ["TILE", "keep_rows", "ratio_tile", "soft_tile", "softmax"]
 
 TILE = 256
 """Rows in a tile."""
@@ -75,15 +75,13 @@ def _ratios(joint, top, total, rows, count):
 
 
 @inner(SUMMING)
-def _normalised(joint, total, v, mass, count):
+def _normalised(joint, shares, mass, count):
     """Turn ratios (K, 256) into responsibilities times row weights, and add their sums to mass (K,)."""
-    for b in range(count):
-        total[b] = v[b] / (total[b] if total[b] > 0.0 else 1.0)
     for k in range(joint.shape[0]):
         one = joint[k]
         sum_ = 0.0
         for b in range(count):
-            one[b] *= total[b]
+            one[b] *= shares[b]
             sum_ += one[b]
         mass[k] += sum_
 
@@ -98,14 +96,24 @@ def _weighted_sum(rows, v, count):
 
 
 @inner(ROUNDING)
-def soft_tile(joint, v, count, work, mass):
-    """Responsibilities times row weights in place of joint (K, 256), their sums added to mass (K,); the weighted sum of row values.
+def ratio_tile(joint, v, count, work):
+    """Ratios in place of joint (K, 256); the weighted sum of row values.
 
-    Row values are left in work[2] of work (>= 3, 256).
+    Ratios times work[1] of work (>= 3, 256) are responsibilities times row weights; row values are left in work[2].
     """
-    _ratios(joint, work[0], work[1], work[2], count)
-    _normalised(joint, work[1], v, mass, count)
+    shares = work[1]
+    _ratios(joint, work[0], shares, work[2], count)
+    for b in range(count):
+        shares[b] = v[b] / (shares[b] if shares[b] > 0.0 else 1.0)
     return _weighted_sum(work[2], v, count)
+
+
+@inner(ROUNDING)
+def soft_tile(joint, v, count, work, mass):
+    """As `ratio_tile`, with responsibilities times row weights in place of joint, their sums added to mass (K,)."""
+    value = ratio_tile(joint, v, count, work)
+    _normalised(joint, work[1], mass, count)
+    return value
 
 
 @inner(ROUNDING)
