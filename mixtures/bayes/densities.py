@@ -22,6 +22,7 @@ from pytensor.tensor.rewriting.basic import register_canonicalize
 from ..families.base import Array
 from ..linear import factors
 from .stack import Native, disconnected, register_native
+from .totals import Summable
 
 __all__ = [
     "CovarianceMap",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-class Density(Op):
+class Density(Summable):
     """A log density (...,) and its gradients, from one NumPy function.
 
     Parameters
@@ -48,23 +49,34 @@ class Density(Op):
         Axes of the first array that belong to one value.
     n_gradients
         How many of the arrays have a gradient; the others are numbers of the prior.
+    total
+        The first output is the sum of the log densities instead. Graphs that ask for nothing but the sum get this form.
     """
 
-    __props__ = ("core_ndim", "function", "n_gradients")
+    __props__ = ("core_ndim", "function", "n_gradients", "total")
     native_pays: ClassVar[bool] = True
 
-    def __init__(self, function: Callable[..., Sequence[Array]], core_ndim: int, n_gradients: int) -> None:
-        self.function, self.core_ndim, self.n_gradients = function, core_ndim, n_gradients
+    def __init__(
+        self, function: Callable[..., Sequence[Array]], core_ndim: int, n_gradients: int, total: bool = False
+    ) -> None:
+        self.function, self.core_ndim, self.n_gradients, self.total = function, core_ndim, n_gradients, total
+
+    def in_total(self) -> Density:
+        return Density(self.function, self.core_ndim, self.n_gradients, total=True)
 
     def make_node(self, *arrays: Any) -> Apply:
         inputs = [pt.as_tensor_variable(array, dtype="float64") for array in arrays]
-        shape = inputs[0].type.shape[: inputs[0].type.ndim - self.core_ndim]
+        shape = self._batch(inputs[0].type.shape)
         slopes = [pt.tensor(dtype="float64", shape=array.type.shape) for array in inputs[: self.n_gradients]]
         return Apply(self, inputs, [pt.tensor(dtype="float64", shape=shape), *slopes])
 
     def infer_shape(self, *args: Any) -> list[Any]:
         shapes = args[-1]  # PyTensor 2 passes the graph before the node and the shapes, PyTensor 3 does not
-        return [shapes[0][: len(shapes[0]) - self.core_ndim], *shapes[: self.n_gradients]]
+        return [self._batch(tuple(shapes[0])), *shapes[: self.n_gradients]]
+
+    def _batch(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Shape of the first output, from that of the first array."""
+        return () if self.total else shape[: len(shape) - self.core_ndim]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[i < self.n_gradients] * len(node.outputs) for i in range(len(node.inputs))]
@@ -89,7 +101,8 @@ class Density(Op):
         counts = {array.type.shape[0] for array in node.inputs}
         if len(counts) > 1 or None in counts:
             return None
-        return Native(getattr(densities, self.function.__name__))
+        outputs = range(2, 2 + self.n_gradients)
+        return Native(getattr(densities, self.function.__name__), outputs=(1 if self.total else 0, *outputs))
 
     def evaluate(self, *arrays: Array) -> Sequence[Array]:
         """The function's values; where it has none, -inf with slopes of 0."""
@@ -98,9 +111,11 @@ class Density(Op):
         except np.linalg.LinAlgError:
             found = ()
         if found and np.isfinite(found[0]).all():
-            return found
-        batch = arrays[0].shape[: arrays[0].ndim - self.core_ndim]
-        return [np.full(batch, -np.inf), *(np.zeros_like(array) for array in arrays[: self.n_gradients])]
+            return [found[0].sum(), *found[1:]] if self.total else found
+        return [
+            np.full(self._batch(arrays[0].shape), -np.inf),
+            *(np.zeros_like(array) for array in arrays[: self.n_gradients]),
+        ]
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         if not all(isinstance(cotangent.type, DisconnectedType) for cotangent in cotangents[1:]):
@@ -114,7 +129,7 @@ class Density(Op):
     L_op = pullback
 
 
-class _Map(Op):
+class _Map(Summable):
     """A smooth map of coordinates, with its log Jacobian where that is not constant; one compiled function or NumPy's calls."""
 
     native_pays: ClassVar[bool] = True
@@ -123,6 +138,11 @@ class _Map(Op):
     core_ndim: ClassVar[int] = 1
     """Axes of the coordinates of one value."""
     has_jacobian: ClassVar[bool] = False
+    total: bool = False
+    summed: ClassVar[int] = 1
+
+    def in_total(self) -> _Map | None:
+        return None
 
     def ahead(self, free: Array) -> tuple[Array, ...]:
         """The value at coordinates, and the log Jacobian (...,) if there is one."""
@@ -145,7 +165,7 @@ class _Map(Op):
         return Apply(self, [free], [pt.tensor(dtype="float64", shape=shape) for shape in self._shapes(free.type.shape)])
 
     def _shapes(self, free: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        batch = free[: len(free) - self.core_ndim]
+        batch = () if self.total else free[: len(free) - self.core_ndim]
         return [self.core_shape(free), batch] if self.has_jacobian else [self.core_shape(free)]
 
     def infer_shape(self, *args: Any) -> list[Any]:
@@ -171,6 +191,8 @@ class _Map(Op):
             pt.zeros_like(output) if isinstance(cotangent.type, DisconnectedType) else cotangent
             for output, cotangent in zip(outputs, cotangents, strict=True)
         ]
+        if self.total:
+            given[1] = given[1] + pt.zeros(inputs[0].shape[: inputs[0].type.ndim - self.core_ndim])
         return [Pullback(self)(inputs[0], *given)]
 
     L_op = pullback
@@ -220,19 +242,21 @@ class CovarianceMap(_Map):
         (d,), units of the columns.
     structure
         "full" (m = d (d + 1) / 2), "diagonal" (m = d) or "spherical" (m = 1).
+    total
+        The log Jacobian is the sum of all. Graphs that ask for nothing but the sum get this form.
 
     References
     ----------
     Pinheiro & Bates (1996), Unconstrained parametrizations for variance-covariance matrices, Statistics and Computing 6.
     """
 
-    __props__ = ("scale", "structure")
+    __props__ = ("scale", "structure", "total")
 
     ndim = 2
     has_jacobian = True
 
-    def __init__(self, scale: Sequence[float], structure: str) -> None:
-        self.scale, self.structure = tuple(float(s) for s in scale), structure
+    def __init__(self, scale: Sequence[float], structure: str, total: bool = False) -> None:
+        self.scale, self.structure, self.total = tuple(float(s) for s in scale), structure, total
         d = len(self.scale)
         self.units = np.array(self.scale)
         rows, columns = np.tril_indices(d) if structure == "full" else (np.arange(d), np.arange(d))
@@ -246,6 +270,9 @@ class CovarianceMap(_Map):
             self.power = np.full(d if structure == "diagonal" else 1, 2.0)
             self.constant = float(len(self.power) * np.log(2.0) + 2.0 * log_scale[: len(self.power)].sum())
 
+    def in_total(self) -> CovarianceMap:
+        return CovarianceMap(self.scale, self.structure, total=True)
+
     def core_shape(self, free: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*free[:-1], len(self.scale), len(self.scale))
 
@@ -254,7 +281,8 @@ class CovarianceMap(_Map):
 
         kind = ("full", "diagonal", "spherical").index(self.structure)
         constants = (self.units, self.power, self.constant, kind)
-        return Native(densities.covariance, constants), Native(densities.covariance_pullback, constants)
+        ahead = Native(densities.covariance, constants, outputs=(0, 2 if self.total else 1))
+        return ahead, Native(densities.covariance_pullback, constants)
 
     def _factor(self, free: Array) -> tuple[Array, Array]:
         """Lower factors (..., d, d) and their entries' slopes (..., m)."""
@@ -266,7 +294,8 @@ class CovarianceMap(_Map):
 
     def ahead(self, free: Array) -> tuple[Array, Array]:
         factor, _ = self._factor(free)
-        return factor @ factor.swapaxes(-1, -2), self.constant + free @ self.power
+        log_jacobian = self.constant + free @ self.power
+        return factor @ factor.swapaxes(-1, -2), log_jacobian.sum() if self.total else log_jacobian
 
     def back(self, free: Array, *gradients: Array) -> Array:
         gradient, of_jacobian = gradients

@@ -105,6 +105,11 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
             silent = silent and sign == "+"
             lines.append(f"{outputs[0]} = {f' {sign} '.join(inputs)}")
             continue
+        place = _place(node)
+        if place is not None:
+            scope[f"p{i}"] = place
+            lines.append(f"{outputs[0]} = {inputs[0]}[p{i}]")
+            continue
         own = node.op.native(node) if native and getattr(node.op, "native_pays", False) else None
         if own is None:
             scope[f"f{i}"] = _direct(node)
@@ -115,9 +120,10 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
                 one if variable.type.ndim or isinstance(variable, Constant) else f"asarray({one})"
                 for one, variable in zip(inputs, node.inputs, strict=True)
             ]
-            for j, constant in enumerate(() if own.outputs else own.constants):
+            for j, constant in enumerate(own.constants):
                 scope[f"c{i}_{j}"] = constant
                 inputs.append(f"c{i}_{j}")
+            outputs = _places(outputs, own)
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
     ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
     scope |= {one: _at_first_call(scope, one, natives) for one in natives}
@@ -127,6 +133,16 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
         lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
     exec("\n    ".join([f"def graph({', '.join(given)}):", *lines]), scope)
     found: Call = scope["graph"]
+    return found
+
+
+def _places(outputs: Sequence[str], native: Any) -> list[str]:
+    """Names for all results of a compiled function, which may be more than the node's outputs."""
+    if not native.outputs:
+        return list(outputs)
+    found = ["_"] * native.n_results
+    for place, name in zip(native.outputs, outputs, strict=True):
+        found[place] = name
     return found
 
 
@@ -171,11 +187,11 @@ def _direct(node: Apply) -> Call:
 
 
 def _at_first_call(scope: dict[str, Any], name: str, natives: dict[str, Any]) -> Call:
-    """What stands in its place in `scope` until it is called, when all compiled functions are loaded; constants are inputs there."""
+    """What stands in its place in `scope` until it is called, when all compiled functions are loaded."""
 
     def first(*inputs: Any) -> Any:
         for one, native in natives.items():
-            scope[one] = native.ready if native.outputs else native.function.ready
+            scope[one] = native.function.ready
         return scope[name](*inputs)
 
     return first
@@ -189,36 +205,48 @@ def _in_numpy(node: Apply) -> Call | None:
     if isinstance(op, CAReduce):
         return _reduction(node)
     if isinstance(op, DimShuffle):
-        return _dimshuffle(op.new_order, node.inputs[0].type.shape)
+        return _dimshuffle(op.new_order, node.inputs[0].type.ndim)
     if isinstance(op, Reshape) and isinstance(node.inputs[1], Constant):
         shape = tuple(int(n) for n in node.inputs[1].data)
-        return lambda x, _: x.reshape(shape)
+        return lambda x, _: np.reshape(x, shape)
     if isinstance(op, Join):
         return _join(node)
-    if isinstance(op, Subtensor) and all(isinstance(variable, Constant) for variable in node.inputs[1:]):
-        place = tuple(_plain(entry) for entry in indices_from_subtensor(node.inputs[1:], op.idx_list))
-        return lambda x, *_: x[place]
     return None
 
 
-def _dimshuffle(new_order: Sequence[Any], shape: Sequence[int | None]) -> Call:
-    """Axes dropped, which must have length 1, turned and put in: one index where none is turned and the lengths are known."""
+def _place(node: Apply) -> tuple[Any, ...] | None:
+    """The index that gives the node's output from its first input, if it is a constant one."""
+    op = node.op
+    if isinstance(op, Subtensor) and all(isinstance(variable, Constant) for variable in node.inputs[1:]):
+        return tuple(_plain(entry) for entry in indices_from_subtensor(node.inputs[1:], op.idx_list))
+    if isinstance(op, DimShuffle):
+        return _place_of_axes(op.new_order, node.inputs[0].type.shape)
+    return None
+
+
+def _place_of_axes(new_order: Sequence[Any], shape: Sequence[int | None]) -> tuple[Any, ...] | None:
+    """The same for axes dropped and put in, where none is turned and those dropped are known to have length 1."""
     ndim, kept = len(shape), [axis for axis in new_order if axis != "x"]
+    if not ndim or kept != sorted(kept) or any(shape[axis] != 1 for axis in range(ndim) if axis not in kept):
+        return None
+    place: list[Any] = []
+    seen = 0
+    for axis in new_order:
+        if axis == "x":
+            place.append(None)
+        else:
+            place += [0] * (axis - seen) + [slice(None)]
+            seen = axis + 1
+    return (*place, *[0] * (ndim - seen))
+
+
+def _dimshuffle(new_order: Sequence[Any], ndim: int) -> Call:
+    """Axes dropped, which must have length 1, turned and put in."""
+    kept = [axis for axis in new_order if axis != "x"]
     put_in = tuple(None if axis == "x" else slice(None) for axis in new_order)
-    dropped = tuple(axis for axis in range(ndim) if axis not in kept)
     if ndim == 0:
         return lambda x: np.asarray(x)[put_in]
-    if kept == sorted(kept) and all(shape[axis] == 1 for axis in dropped):
-        place: list[Any] = []
-        seen = 0
-        for axis in new_order:
-            if axis == "x":
-                place.append(None)
-            else:
-                place += [0] * (axis - seen) + [slice(None)]
-                seen = axis + 1
-        index = (*place, *[0] * (ndim - seen))
-        return lambda x: x[index]
+    dropped = tuple(axis for axis in range(ndim) if axis not in kept)
     turn = tuple(sorted(kept).index(axis) for axis in kept)
     return lambda x: x.squeeze(dropped).transpose(turn)[put_in]
 
@@ -284,7 +312,7 @@ def _by_perform(node: Apply) -> Call:
 
     def call(*inputs: Any) -> Any:
         for cell, value in zip(free, inputs, strict=True):
-            cell[0] = np.asarray(value) if isinstance(value, np.generic) else value
+            cell[0] = np.asarray(value) if isinstance(value, np.generic | float) else value
         for cell in results:
             cell[0] = None
         thunk()

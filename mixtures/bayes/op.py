@@ -13,12 +13,8 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
-from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.exceptions import NotScalarConstantError
-from pytensor.tensor.math import Sum
-from pytensor.tensor.rewriting.basic import register_specialize
 
 from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
@@ -27,6 +23,7 @@ from ..families.missing import observed_cells
 from ..kernels.threads import run
 from ..spec import Mixture
 from .stack import Native, disconnected, register_native
+from .totals import Summable
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel
@@ -74,7 +71,7 @@ def split_thetas(parts: Sequence[Part], arrays: Sequence[Any]) -> list[dict[str,
     return found
 
 
-class RowMixture(Op):
+class RowMixture(Summable):
     """Log densities of rows under a mixture, and their total scores.
 
     Inputs are x (n, c), v (n,), weights (K,) and every parameter array (J, ...) of every part, all in data units. Outputs
@@ -100,6 +97,9 @@ class RowMixture(Op):
         self.bound: kernels.Passes | None = None
         self.chosen: dict[tuple[int, int], Callable[..., Sequence[Array]] | None] = {}
 
+    def in_total(self) -> RowMixture:
+        return RowMixture(self.parts, total=True)
+
     @classmethod
     def of(cls, spec: Mixture, values: Array) -> RowMixture:
         """For a specification and rows (n, c), whose missing cells are NaN."""
@@ -122,7 +122,7 @@ class RowMixture(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Array], outputs: Any) -> None:
         for storage, value in zip(outputs, self.evaluate(*inputs), strict=True):
-            storage[0] = value
+            storage[0] = np.asarray(value)
 
     def direct(self, node: Apply) -> Any:
         """The call that a `DirectLinker` makes."""
@@ -380,20 +380,6 @@ def _joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequ
     ]
     joint = log_joint(wide, columns, np.log(np.concatenate([weights for weights, _ in draws])), thetas)
     return joint.T.reshape(len(draws), k, -1)
-
-
-@register_specialize
-@node_rewriter([Sum])
-def only_the_sum(fgraph: Any, node: Apply) -> dict[Any, Any] | None:
-    """Where a graph uses rows for nothing but their sum, the form of the Op that gives the sum."""
-    rows = node.inputs[0]
-    owner = rows.owner
-    if owner is None or not isinstance(owner.op, RowMixture) or owner.op.total or rows is not owner.outputs[0]:
-        return None
-    if node.op.axis not in (None, (0,)) or any(client is not node for client, _ in fgraph.clients[rows]):
-        return None
-    total, *scores = RowMixture(owner.op.parts, total=True)(*owner.inputs)
-    return {node.outputs[0]: total, **dict(zip(owner.outputs[1:], scores, strict=True))}
 
 
 register_native(RowMixture)

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytensor
 import xarray as xr
 from pytensor.compile.mode import Mode
@@ -67,6 +68,11 @@ class Native(NamedTuple):
         return self.ready(*inputs)
 
     @property
+    def n_results(self) -> int:
+        """How many results the function has."""
+        return len(self.function.signature.return_type)
+
+    @property
     def ready(self) -> Callable[..., Any]:
         """The call, with the function loaded or compiled."""
         function, constants = self.function.ready, self.constants
@@ -90,27 +96,33 @@ def register_native(op_type: type) -> None:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Numba will use object mode", UserWarning)
                 return fallback(op, node, **kwargs), None
-        return _in_numba(native, len(node.inputs), dispatch.numba_njit)
+        return _in_numba(native, node, dispatch.numba_njit)
 
     dispatch.register_funcify_and_cache_key(op_type)(funcify)
 
 
-def _in_numba(native: Native, n_inputs: int, compile_function: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
-    """A function of the inputs alone, and a key of the machine code that PyTensor keeps of it."""
+def _in_numba(native: Native, node: Any, compile_function: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """A function of the node's inputs alone, and a key of the machine code that PyTensor keeps of it.
+
+    Outputs without axes are arrays there, as PyTensor has them; our functions give numbers.
+    """
     from ..kernels.compiling import source_hash
 
-    own = native.function
+    own, n_inputs = native.function, len(node.inputs)
+    numbers = [i for i, output in enumerate(node.outputs) if not output.type.ndim]
     said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
     linked = own.linked()
     digest = hashlib.sha256(
-        f"{source_hash()} {linked.__qualname__} {n_inputs} {said} {native.outputs}".encode()
+        f"{source_hash()} {linked.__qualname__} {n_inputs} {said} {native.outputs} {numbers}".encode()
     ).hexdigest()
     function = compile_function(linked, fastmath=own.fastmath, error_model="numpy")
-    if native.constants or native.outputs:
+    if native.constants or native.outputs or numbers:
         inputs = ", ".join(f"x{i}" for i in range(n_inputs))
         names = {f"c{i}": constant for i, constant in enumerate(native.constants)}
-        results = ", ".join(f"found[{i}]" for i in native.outputs) or "found"
-        scope: dict[str, Any] = {"function": function, **names}
+        places = native.outputs or range(len(node.outputs))
+        parts = [f"found[{place}]" for place in places] if len(node.outputs) > 1 or native.outputs else ["found"]
+        results = ", ".join(f"asarray({one})" if i in numbers else one for i, one in enumerate(parts))
+        scope: dict[str, Any] = {"function": function, "asarray": np.asarray, **names}
         exec(f"def native({inputs}):\n    found = function({', '.join([inputs, *names])})\n    return {results}", scope)
         function = compile_function(scope["native"])
     return function, f"mixtures {digest}"

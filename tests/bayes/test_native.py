@@ -29,7 +29,7 @@ def compare(node, *inputs):
     found, expected = native(*inputs), node.op.direct(node)(*inputs)
     found, expected = (one if isinstance(one, (tuple, list)) else [one] for one in (found, expected))
     for mine, theirs in zip(found, expected, strict=True):
-        assert mine.shape == np.shape(theirs)
+        assert np.shape(mine) == np.shape(theirs)
         np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-11 * max(1.0, np.abs(theirs).max(initial=0.0)))
     return found
 
@@ -79,6 +79,15 @@ def test_coordinates_beyond_what_can_be_exponentiated_have_no_slope(name: str):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("name", ["full", "diagonal", "spherical"])
+def test_log_jacobians_and_their_sum(name: str):
+    map_, shape = MAPS[name]
+    free = np.random.default_rng(4).normal(size=shape)
+    in_total = map_.in_total()
+    found = compare(in_total.make_node(pt.tensor(dtype="float64", shape=shape)), free)
+    assert found[1] == pytest.approx(map_.ahead(free)[1].sum(), rel=1e-13)
+
+
 def test_graphs_do_not_ask_whether_shares_lie_between_0_and_1():
     free = pt.vector("free", shape=(2,))
     shares = densities.SimplexMap()(free)[0]
@@ -111,27 +120,29 @@ def given(name: str, d: int, rng):
     return [covariance, rng.uniform(1.0, 9.0, size=3), matrix]
 
 
-def node_of(name: str, arrays):
+def node_of(name: str, arrays, total: bool = False):
     function, core, slopes = DENSITIES[name]
-    return densities.Density(function, core, slopes).make_node(
+    return densities.Density(function, core, slopes, total).make_node(
         *(pt.tensor(dtype="float64", shape=one.shape) for one in arrays)
     )
 
 
+@pytest.mark.parametrize("total", [False, True])
 @pytest.mark.parametrize("name", DENSITIES)
 @pytest.mark.parametrize("d", [1, 2, 4])
-def test_prior_densities_and_their_slopes(name: str, d: int):
+def test_prior_densities_and_their_slopes(name: str, d: int, total: bool):
     arrays = given(name, d, np.random.default_rng(d))
-    compare(node_of(name, arrays), *arrays)
+    compare(node_of(name, arrays, total), *arrays)
 
 
+@pytest.mark.parametrize("total", [False, True])
 @pytest.mark.parametrize("name", DENSITIES)
 @pytest.mark.parametrize("broken", [0.0, np.nan, -1.0])
-def test_where_one_component_has_no_density_there_is_none(name: str, broken: float):
+def test_where_one_component_has_no_density_there_is_none(name: str, broken: float, total: bool):
     arrays = given(name, 2, np.random.default_rng(0))
     arrays[name == "normal"][1] = broken * np.eye(2)
     with np.errstate(all="ignore"):
-        density, *slopes = compare(node_of(name, arrays), *arrays)
+        density, *slopes = compare(node_of(name, arrays, total), *arrays)
     assert np.isneginf(density).all()
     assert not any(slope.any() for slope in slopes)
 
@@ -165,7 +176,7 @@ def compare_rows(op: RowMixture, arrays, monkeypatch: pytest.MonkeyPatch):
         assert native is not None
         results.append(native(*arrays))
         for mine, theirs in zip(results[-1], expected, strict=True):
-            assert mine.shape == theirs.shape
+            assert np.shape(mine) == theirs.shape
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(theirs).max()))
     return results[0]
 
