@@ -1,4 +1,4 @@
-"""Climbs in company: on small data many starts go most of their way together, a stack of points in every pass."""
+"""Climbs in company: where passes are short many starts go most of their way together, as a stack of points."""
 
 from __future__ import annotations
 

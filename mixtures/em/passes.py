@@ -125,11 +125,16 @@ class Passes:
         each = (work([block], n, 0) // kernel.at_once for block, kernel in zip(self.blocks, self.kernels, strict=True))
         return work([], n, self.n_components) + sum(each)
 
+    @property
+    def are_short(self) -> bool:
+        """Whether a second thread would not pay."""
+        return self._amount < 2 * PER_THREAD
+
     @cached_property
     def _chunks(self) -> list[tuple[int, int]]:
         """First row and end of each chunk: one, or as many as a power of two where two threads pay, which then share them evenly."""
         n = len(self.v)
-        most = MOST_CHUNKS if self._amount >= 2 * PER_THREAD else 1
+        most = 1 if self.are_short else MOST_CHUNKS
         wanted = 1 << max(0, min(most, self._amount // CHUNK).bit_length() - 1)
         size = 256 * max(1, -(-n // (256 * wanted)))
         return [(start, min(n, start + size)) for start in range(0, n, size)]

@@ -23,6 +23,8 @@ __all__ = ["DegeneratePointError", "Stack", "StackEvaluation", "join", "most_poi
 
 BUFFER = 1 << 17
 """Numbers computed at a time; more do not stay in cache."""
+BETWEEN_PASSES = 16
+"""Points that share the steps between passes of kernels; more save little and keep the first to arrive waiting."""
 
 
 class DegeneratePointError(DegenerateComponentError):
@@ -39,9 +41,12 @@ def numbers_per_row(program: Program) -> int:
 
 
 def most_points(program: Program) -> int:
-    """Points that are passed over together without loss; 1 where the rows alone fill the cache."""
+    """Points that are taken together without loss; 1 where the rows alone fill the cache.
+
+    Kernels pass over one point at a time. Points then share the steps in between, which take longer than a short pass.
+    """
     if program.passes is not None:
-        return 1
+        return BETWEEN_PASSES if program.passes.are_short else 1
     return max(1, BUFFER // (numbers_per_row(program) * len(program.v)))
 
 
