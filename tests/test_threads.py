@@ -1,6 +1,7 @@
 """Work spread over threads: every task once, the first failure raised, nobody left behind."""
 
 import _thread
+import signal
 import threading
 import time
 
@@ -69,3 +70,24 @@ def test_the_caller_does_all_the_work_where_no_thread_can_be_started(monkeypatch
     done: list[int] = []
     threads.run(done.append, 5, 4)
     assert done == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that send signals")
+def test_an_interrupt_while_the_caller_waits_is_passed_on_when_all_have_ended():
+    caller, meet, ended = threading.get_ident(), threading.Barrier(2, timeout=30), []
+
+    def task(index: int) -> None:
+        meet.wait()
+        if threading.get_ident() != caller:
+            time.sleep(0.5)
+        ended.append(index)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            threads.run(task, 2, 2)
+        assert sorted(ended) == [0, 1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)

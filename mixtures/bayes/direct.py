@@ -217,6 +217,8 @@ def _in_numpy(node: Apply) -> Call | None:
 def _place(node: Apply) -> tuple[Any, ...] | None:
     """The index that gives the node's output from its first input, if it is a constant one."""
     op = node.op
+    if not node.inputs or not getattr(node.inputs[0].type, "ndim", 0):  # it may be a number
+        return None
     if isinstance(op, Subtensor) and all(isinstance(variable, Constant) for variable in node.inputs[1:]):
         return tuple(_plain(entry) for entry in indices_from_subtensor(node.inputs[1:], op.idx_list))
     if isinstance(op, DimShuffle):
@@ -227,7 +229,7 @@ def _place(node: Apply) -> tuple[Any, ...] | None:
 def _place_of_axes(new_order: Sequence[Any], shape: Sequence[int | None]) -> tuple[Any, ...] | None:
     """The same for axes dropped and put in, where none is turned and those dropped are known to have length 1."""
     ndim, kept = len(shape), [axis for axis in new_order if axis != "x"]
-    if not ndim or kept != sorted(kept) or any(shape[axis] != 1 for axis in range(ndim) if axis not in kept):
+    if kept != sorted(kept) or any(shape[axis] != 1 for axis in range(ndim) if axis not in kept):
         return None
     place: list[Any] = []
     seen = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
@@ -37,6 +38,8 @@ def sums_from_the_op(fgraph: Any, node: Apply) -> dict[Any, Any] | None:
     shape = whole.type.shape
     if node.op.axis is not None and sorted(node.op.axis) != list(range(len(shape))):
         return None
+    if node.outputs[0].type.dtype != "float64":
+        return None
     adds = (
         whole.owner is not None and isinstance(whole.owner.op, Elemwise) and isinstance(whole.owner.op.scalar_op, Add)
     )
@@ -61,9 +64,9 @@ def sums_from_the_op(fgraph: Any, node: Apply) -> dict[Any, Any] | None:
 
 def _has_total(term: Any) -> bool:
     node = term.owner
-    if node is None or not isinstance(node.op, Summable) or node.op.total or term is not node.outputs[node.op.summed]:
+    if node is None or not isinstance(node.op, Summable) or node.op.total or node.op.in_total() is None:
         return False
-    return node.op.in_total() is not None
+    return term is node.outputs[node.op.summed]
 
 
 def _has_one_client(fgraph: Any, variable: Any) -> bool:
@@ -84,8 +87,8 @@ def _in_total(node: Apply) -> Sequence[Any]:
 
 def _sum_over(term: Any, shape: Sequence[Any]) -> Any:
     if not isinstance(term, Constant):
-        return pt.sum(term)
+        return pt.sum(term, dtype="float64")
     copies = 1
     for length, own in zip(shape, term.data.shape, strict=True):
-        copies *= length // own
-    return pt.constant(copies * term.data.sum())
+        copies *= length if own == 1 else 1
+    return pt.constant(copies * term.data.sum(dtype=np.float64))

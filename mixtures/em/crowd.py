@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .coordinates import Coordinates
 from .methods import Method, Run
-from .program import Params, Program
+from .program import Evaluation, Params, Program
 from .stack import DegeneratePointError, Stack, StackEvaluation, join, most_points
 
 __all__ = ["Crowd", "InterruptedCrowd", "climb_together", "party_size"]
@@ -101,11 +101,13 @@ class Crowd:
     # -- passes ----------------------------------------------------------------------------------------------------------
 
     def _first_pass(self) -> StackEvaluation:
+        begun: Sequence[Evaluation] = ()
         while self.members:
             try:
-                evaluation = self.stack.evaluate(self.p)
+                evaluation = self.stack.evaluate(self.p, begun)
             except DegeneratePointError as error:
                 self._keep(np.delete(np.arange(len(self.members)), error.point))
+                begun = error.begun
                 continue
             self._count(np.arange(len(self.members)))
             for member, objective in zip(self.members, evaluation.objective, strict=True):
@@ -116,10 +118,12 @@ class Crowd:
     def _evaluate(self, p: Params, otherwise: Params) -> tuple[Params, StackEvaluation]:
         """A pass at p; where that has no density, at `otherwise`, and where that has none either, here."""
         retreated: set[int] = set()
+        begun: Sequence[Evaluation] = ()
         while True:
             try:
-                evaluation = self.stack.evaluate(p)
+                evaluation = self.stack.evaluate(p, begun)
             except DegeneratePointError as error:
+                begun = error.begun
                 if error.point in retreated or otherwise is self.p:
                     self.failed[error.point], otherwise = True, self.p
                 retreated.add(error.point)

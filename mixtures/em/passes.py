@@ -25,7 +25,7 @@ SWITCH = 600_000
 """Work of a pass (see `work`) from which on kernels pay: there a pass of NumPy's formulas takes half a millisecond, of kernels 0.2."""
 
 PER_THREAD = 800_000
-"""Work for which another thread is started: some 0.3 ms, where starting it takes 0.05 to 0.1."""
+"""Work for which another thread is started: some 0.2 ms, about what passes until that thread runs."""
 MOST_CHUNKS = 32
 """Chunks of rows: a function of the rows' number and the model alone, so that results do not depend on threads."""
 CHUNK = 400_000

@@ -28,11 +28,11 @@ BETWEEN_PASSES = 16
 
 
 class DegeneratePointError(DegenerateComponentError):
-    """A component of one of the points has no density any more."""
+    """A component of one of the points has no density any more; `begun` are evaluations of the points before it."""
 
-    def __init__(self, component: int, point: int) -> None:
+    def __init__(self, component: int, point: int, begun: Sequence[Evaluation] = ()) -> None:
         super().__init__(component)
-        self.point = point
+        self.point, self.begun = point, begun
 
 
 def numbers_per_row(program: Program) -> int:
@@ -43,7 +43,7 @@ def numbers_per_row(program: Program) -> int:
 def most_points(program: Program) -> int:
     """Points that are taken together without loss; 1 where the rows alone fill the cache.
 
-    Kernels pass over one point at a time. Points then share the steps in between, which take longer than a short pass.
+    Kernels pass over one point at a time. Points then share the steps in between, which take about as long as a short pass.
     """
     if program.passes is not None:
         return BETWEEN_PASSES if program.passes.are_short else 1
@@ -94,8 +94,8 @@ class Stack:
 
     # -- passes ----------------------------------------------------------------------------------------------------------
 
-    def evaluate(self, p: Params) -> StackEvaluation:
-        """One pass at S points, responsibilities soft.
+    def evaluate(self, p: Params, begun: Sequence[Evaluation] = ()) -> StackEvaluation:
+        """One pass at S points, responsibilities soft; `begun` are evaluations of the first of them that there are already.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Stack:
             If a component of some point has no density any more.
         """
         if self.program.passes is not None:
-            return self._one_by_one(p)
+            return self._one_by_one(p, begun)
         with np.errstate(divide="ignore"):
             log_weights = np.log(p.weights)
         value, mass = np.zeros(self.size), np.zeros(p.weights.shape)
@@ -150,13 +150,13 @@ class Stack:
             for name, found in g.family.statistics_after(own, g.x_of(block), R, theta).items():
                 sums[name] = sums[name] + found if name in sums else found
 
-    def _one_by_one(self, p: Params) -> StackEvaluation:
-        found = []
-        for s in range(self.size):
+    def _one_by_one(self, p: Params, begun: Sequence[Evaluation]) -> StackEvaluation:
+        found = list(begun)
+        for s in range(len(found), self.size):
             try:
                 found.append(self.program.evaluate(self.point(p, s)))
             except DegenerateComponentError as error:
-                raise DegeneratePointError(error.component, s) from None
+                raise DegeneratePointError(error.component, s, found) from None
         statistics = tuple(
             {name: np.concatenate([one.statistics[g][name] for one in found]) for name in found[0].statistics[g]}
             for g in range(len(self.program.groups))

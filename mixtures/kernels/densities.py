@@ -1,7 +1,8 @@
 """Prior densities and changes of coordinates of a few numbers, in loops: where NumPy's calls cost more than the arithmetic.
 
 The formulas are those of `mixtures.bayes.densities`, with which tests compare them. Parameters of J components come first in every
-array, and densities (J,) come with their sum. A density that is not finite somewhere is -inf with slopes of 0; a pullback that is not finite is 0.
+array; densities and log Jacobians (J,) come with their sum. A density that is not finite somewhere is -inf with slopes of 0; a
+pullback that is not finite is 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Threads over row blocks, started and joined inside one call: nothing of them outlives it, so that forks find none."""
+"""Threads over row blocks, started and waited for inside one call: none works on after it, so that forks find no locks taken."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def thread_count() -> int:
 def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
     """Call task(0), ..., task(tasks - 1), on `threads` threads of which the caller's is one.
 
-    An interrupt, which Python delivers to the main thread, reaches it between two tasks; the other threads finish theirs and stop.
-    The first exception of any thread is raised.
+    An interrupt, which Python delivers to the main thread, reaches it between two tasks or while it waits for the other threads,
+    which finish theirs and stop before it is passed on. The first exception of any thread is raised.
     """
     if threads <= 1 or tasks <= 1:
         for index in range(tasks):
@@ -44,6 +44,7 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
     numbers = count()
     failures: list[BaseException] = []
     stop: list[bool] = []
+    ended: list[LockType] = []
 
     def work() -> None:
         while not stop and (index := next(numbers)) < tasks:
@@ -56,6 +57,7 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
             failures.append(failure)
             stop.append(True)
         finally:
+            ended.append(running)
             running.release()
 
     helpers: list[LockType] = []
@@ -71,10 +73,25 @@ def run(task: Callable[[int], None], tasks: int, threads: int) -> None:
         work()
     finally:
         stop.append(True)
-        for running in helpers:
-            running.acquire()
+        _wait(helpers, ended)
     if failures:
         raise failures[0]
+
+
+def _wait(helpers: list[LockType], ended: list[LockType]) -> None:
+    """Until all have ended, whose locks are free then; an interrupt waits too."""
+    interrupt: KeyboardInterrupt | None = None
+    for running in helpers:
+        while True:
+            try:
+                running.acquire()
+                break
+            except KeyboardInterrupt as one:
+                interrupt = one
+                if running in ended:  # the lock may have been taken already
+                    break
+    if interrupt is not None:
+        raise interrupt
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 import mixtures as mx
 from mixtures.em import run, stack
 from mixtures.em.passes import VARIABLE
-from mixtures.em.program import Program
+from mixtures.em.program import Params, Program
 
 SPECS = {
     "full": mx.Mixture(mx.Gaussian("x", "y"), n_components=3),
@@ -55,3 +55,23 @@ def test_climbs_over_many_rows_are_made_alone(n: int, size: int, monkeypatch: py
     spec = SPECS["full"]
     rows = spec.rows(table(n))
     assert stack.most_points(Program(spec.resolve(rows), rows)) == size
+
+
+def test_passes_before_a_point_without_density_are_not_made_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(VARIABLE, "always")
+    spec = SPECS["full"]
+    rows = spec.rows(table())
+    program = Program(spec.resolve(rows), rows)
+    sound = program.neutral()
+    closed = Params(sound.weights, tuple({**theta, "covariance": 0.0 * theta["covariance"]} for theta in sound.thetas))
+    passes, evaluate = [], program.evaluate
+    monkeypatch.setattr(program, "evaluate", lambda p: passes.append(p) or evaluate(p))
+    three = stack.Stack(program, 3)
+    with pytest.raises(stack.DegeneratePointError) as caught:
+        three.evaluate(stack.join([sound, sound, closed]))
+    assert (caught.value.point, len(caught.value.begun), len(passes)) == (2, 2, 3)
+    whole = three.evaluate(stack.join([sound] * 3), caught.value.begun)
+    assert len(passes) == 4
+    again = three.evaluate(stack.join([sound] * 3))
+    np.testing.assert_array_equal(whole.objective, again.objective)
+    np.testing.assert_array_equal(whole.mass, again.mass)
