@@ -61,6 +61,7 @@ def test_sums_come_from_the_op_with_the_same_value_and_gradient(name: str, nativ
     assert len(added) == (name in ("something else", "numbers of few digits"))
 
 
+@pytest.mark.slow
 def test_numbas_linker_gives_the_same_sums():
     outputs = [SUMS["two densities and a log Jacobian"][0]]
     function = compiled(outputs, "NUMBA")
