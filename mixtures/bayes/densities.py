@@ -138,11 +138,7 @@ class _Map(Summable):
     core_ndim: ClassVar[int] = 1
     """Axes of the coordinates of one value."""
     has_jacobian: ClassVar[bool] = False
-    total: bool = False
     summed: ClassVar[int] = 1
-
-    def in_total(self) -> _Map | None:
-        return None
 
     def ahead(self, free: Array) -> tuple[Array, ...]:
         """The value at coordinates, and the log Jacobian (...,) if there is one."""

@@ -19,15 +19,15 @@ __all__ = ["Summable", "sums_from_the_op"]
 
 
 class Summable(Op):
-    """An Op with an output of log densities that has a form, with `total`, in which that output is their sum."""
+    """An Op with an output of log densities that may have a form, with `total`, in which that output is their sum."""
 
-    total: bool
+    total: bool = False
     summed: ClassVar[int] = 0
     """Which output."""
 
     def in_total(self) -> Summable | None:
         """The form that gives the sum; None where there is none."""
-        raise NotImplementedError
+        return None
 
 
 @register_specialize
@@ -53,7 +53,7 @@ def sums_from_the_op(fgraph: Any, node: Apply) -> dict[Any, Any] | None:
     sums = []
     for term in terms:
         if any(term is one for one in own):
-            outputs = _in_total(term.owner)
+            outputs = term.owner.op.in_total()(*term.owner.inputs, return_list=True)
             sums.append(outputs[term.owner.op.summed])
             replaced = zip(term.owner.outputs, outputs, strict=True)
             found |= {old: new for old, new in replaced if old is not term}
@@ -78,11 +78,6 @@ def _is_spread(term: Any, shape: Sequence[int | None]) -> bool:
     if None in shape:
         return False
     return term.type.shape == tuple(shape) or (isinstance(term, Constant) and term.type.ndim == len(shape))
-
-
-def _in_total(node: Apply) -> Sequence[Any]:
-    found = node.op.in_total()(*node.inputs)
-    return found if isinstance(found, (list, tuple)) else [found]
 
 
 def _sum_over(term: Any, shape: Sequence[Any]) -> Any:
