@@ -11,6 +11,7 @@ from numba.core import types
 
 from .columns import standardised_column
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
+from .fetching import fetch, fetched_lines
 from .softmax import ROW, TILE, keep_rows, ratio_tile, soft_tile
 
 __all__ = [
@@ -185,14 +186,18 @@ def _full_pass(
     k, groups = mean.shape[0], mean.shape[1] // 4
     x, away = np.zeros((groups, 4 * ROW)), np.empty((groups, 4 * ROW))
     y, joint, work, weight = np.empty((k, groups, 4 * ROW)), np.empty((k, ROW)), np.empty((4, ROW)), np.empty(ROW)
-    value = 0.0
+    value, parts = 0.0, 2 * k + 1
+    lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
         _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
+            fetch(values, columns, begin, lines, j, parts)
             _whiten(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], away, work[3], count)
+        fetch(values, columns, begin, lines, k, parts)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
+            fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums(joint[j], y[j], first[j], second[j], count)
         keep_rows(work[2], begin, count, rows)
     return value
@@ -204,14 +209,18 @@ def _pair_pass(
     k = mean.shape[0]
     x, y = np.empty((1, 4 * ROW)), np.empty((k, 4 * ROW))
     joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
-    value = 0.0
+    value, parts = 0.0, 2 * k + 1
+    lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
         _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
+            fetch(values, columns, begin, lines, j, parts)
             _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
+        fetch(values, columns, begin, lines, k, parts)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
+            fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums_two(joint[j], y[j], first[j], second[j], count)
         keep_rows(work[2], begin, count, rows)
     return value
@@ -341,14 +350,18 @@ def _diagonal_pass(
         np.empty((3, ROW)),
         np.empty(ROW),
     )
-    value = 0.0
+    value, parts = 0.0, 2 * k + 1
+    lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
         _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
+            fetch(values, columns, begin, lines, j, parts)
             _scale(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], work[2], count)
+        fetch(values, columns, begin, lines, k, parts)
         value += soft_tile(joint, weight, count, work, mass)
         for j in range(k):
+            fetch(values, columns, begin, lines, k + 1 + j, parts)
             _diagonal_sums(joint[j], y[j], first[j], second[j], count)
         keep_rows(work[2], begin, count, rows)
     return value
@@ -360,14 +373,18 @@ def _single_pass(
     k = mean.shape[0]
     x, y = np.empty((1, ROW)), np.empty((k, ROW))
     joint, work, weight = np.empty((k, ROW)), np.empty((3, ROW)), np.empty(ROW)
-    value = 0.0
+    value, parts = 0.0, 2 * k + 1
+    lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
         _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
         for j in range(k):
+            fetch(values, columns, begin, lines, j, parts)
             _scale_one(x[0], mean[j, 0], inverse[j, 0], constant[j], y[j], joint[j], count)
+        fetch(values, columns, begin, lines, k, parts)
         value += ratio_tile(joint, weight, count, work)
         for j in range(k):
+            fetch(values, columns, begin, lines, k + 1 + j, parts)
             mass[j] += _sums_one(joint[j], work[1], y[j], first[j], second[j], count)
         keep_rows(work[2], begin, count, rows)
     return value

@@ -15,6 +15,7 @@ from mixtures.bayes.op import RowMixture, parts_of
 from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
+from mixtures.kernels.fetching import SMALL
 
 SPECS = {
     "one normal column": lambda k: mx.Mixture(mx.Gaussian("x0"), n_components=k),
@@ -127,6 +128,27 @@ def test_rows_and_weights_of_any_layout_give_the_same_bits(name, layout):
     for mine, own in zip(statistics, theirs, strict=True):
         for key in mine:
             np.testing.assert_array_equal(own[key], mine[key], err_msg=key)
+
+
+@pytest.mark.parametrize("layout", ["rows one after the other", *LAYOUTS])
+@pytest.mark.parametrize(("columns", "n"), [(1, 600_100), (2, 300_100), (3, 200_100)])
+def test_rows_fetched_ahead_from_memory_give_the_numbers_of_formulas(columns, n, layout):
+    rng = np.random.default_rng(columns)
+    x = rng.normal(size=(n, columns)) + 3.0 * rng.integers(2, size=(n, 1))
+    x = np.array(LAYOUTS[layout](x) if layout in LAYOUTS else x, order="K", copy=False)
+    assert x.nbytes > SMALL  # below nothing is fetched ahead
+    spec = mx.Mixture(mx.Gaussian(*(f"x{j}" for j in range(columns))), n_components=2)
+    slow, fast = both(spec, x, None)
+    p = slow.to_standard(
+        Params(
+            np.full(2, 0.5),
+            ({"mean": np.array([[0.0], [3.0]]) + np.zeros(columns), "covariance": np.array([np.eye(columns)] * 2)},),
+        )
+    )
+    a, b = slow.evaluate(p), fast.evaluate(p)
+    assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
+    for name, value in a.statistics[0].items():
+        np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-10, atol=1e-10 * n, err_msg=name)
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
