@@ -58,10 +58,10 @@ class EMProgram:
         return Parameters(self.resolved, values)
 
     def _standard(self, p: Mapping[str, Any]) -> Params:
-        return self._program.to_standard(self.parameters(p).params())
+        return self.parameters(p).standard(self._program.units)
 
     def _data(self, p: Params) -> Parameters:
-        return Parameters.of(self.resolved, self._program.to_data(p))
+        return Parameters.of_standard(self.resolved, self._program.units, p)
 
     def start(self, *, rng: RNGLike = None, method: str = "k-means") -> Parameters:
         """A random start.

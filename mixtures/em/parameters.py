@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..arguments import check_kind
 from ..errors import SpecError, nearest
 from ..families.base import Array
 from ..spec import Mixture
-from .program import Params
+from .points import Params, Units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,8 +52,8 @@ class Parameters(Mapping[str, Array]):
                 raise SpecError(
                     f"Unknown parameter {name!r}.{nearest(name, expected)} This specification has {', '.join(expected)}."
                 )
-        self._values: dict[str, Array] = {}
-        self.specification = spec
+        found: dict[str, Array] = {}
+        self.specification, self._standard = spec, None
         known = _known(spec)
         for name, (shape, parameter) in expected.items():
             if name not in given and name in known and not np.isnan(known[name]).any():
@@ -76,7 +77,8 @@ class Parameters(Mapping[str, Array]):
                     where = "" if name == "weights" else f" of component {k}"
                     raise SpecError(f"Parameter {name!r}{where} {problem}; found {np.array2string(one, precision=6)}.")
             value.setflags(write=False)
-            self._values[name] = value
+            found[name] = value
+        self._values = found
         self._check_shared()
 
     def _check_shared(self) -> None:
@@ -95,13 +97,38 @@ class Parameters(Mapping[str, Array]):
     def of(cls, spec: Mixture, p: Params) -> Parameters:
         """From the engine's parameters in data units, without checks."""
         self = object.__new__(cls)
-        values = {"weights": p.weights.copy()}
-        for group, theta in zip(spec.groups, p.thetas, strict=True):
-            values.update({group.names[name]: value.copy() for name, value in theta.items()})
-        for value in values.values():
-            value.setflags(write=False)
-        self.specification, self._values = spec, values
+        self.specification, self._standard, self._values = spec, None, _named(spec, p)
         return self
+
+    @classmethod
+    def of_standard(cls, spec: Mixture, units: Units, p: Params) -> Parameters:
+        """From the engine's parameters in standardised units; those in data units are computed when somebody asks for them."""
+        self = object.__new__(cls)
+        self.specification, self._standard = spec, (units, p)
+        return self
+
+    _standard: tuple[Units, Params] | None
+    """The point as an engine took or gave it, and in which units."""
+
+    @cached_property
+    def _values(self) -> dict[str, Array]:
+        assert self._standard is not None
+        units, p = self._standard
+        return _named(self.specification, units.to_data(p))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"specification": self.specification, "_standard": None, "_values": self._values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for value in self._values.values():
+            value.setflags(write=False)
+
+    def standard(self, units: Units) -> Params:
+        """The engine's form, in its units."""
+        if self._standard is None or self._standard[0] is not units:
+            self._standard = units, units.to_standard(self.params())
+        return self._standard[1]
 
     def params(self) -> Params:
         """The engine's form, in data units."""
@@ -142,6 +169,16 @@ class Parameters(Mapping[str, Array]):
                 coords.update(group.coords(parameter))
                 variables[group.names[parameter.name]] = (dims, self[group.names[parameter.name]])
         return xr.Dataset(variables, coords=coords)
+
+
+def _named(spec: Mixture, p: Params) -> dict[str, Array]:
+    """Copies of the arrays of a point in data units, by the names that users know."""
+    values = {"weights": p.weights.copy()}
+    for group, theta in zip(spec.groups, p.thetas, strict=True):
+        values.update({group.names[name]: value.copy() for name, value in theta.items()})
+    for value in values.values():
+        value.setflags(write=False)
+    return values
 
 
 def _numbers(name: str, value: Any) -> Array:

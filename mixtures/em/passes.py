@@ -111,7 +111,7 @@ class Passes:
         """The same for other rows."""
         return replace(self, values=values, v=v)
 
-    @property
+    @cached_property
     def whole(self) -> Kernel | None:
         """The kernel that does everything at once, where one block is the whole mixture."""
         return (
@@ -166,9 +166,12 @@ class Passes:
                 values[index] = self._in_blocks(log_weights, at, start, stop, out, masses[index], own)
 
         self._run(one, len(ranges))
-        mass = masses.sum(axis=0)
+        mass = _summed(masses)
         statistics = tuple(
-            kernel.named(mass[block.components], {name: array.sum(axis=0) for name, array in each.items()})
+            kernel.named(
+                mass if block.covers_all else mass[block.components],
+                {name: _summed(array) for name, array in each.items()},
+            )
             for kernel, block, each in zip(self.kernels, self.blocks, sums, strict=True)
         )
         return sum(values), mass, statistics
@@ -245,3 +248,7 @@ class Passes:
         from ..kernels.threads import run
 
         run(task, tasks, max(1, min(self.threads or 1, self._amount // PER_THREAD)))
+
+
+def _summed(chunks: Array) -> Array:
+    return np.asarray(chunks[0] if len(chunks) == 1 else np.add.reduce(chunks, axis=0))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import check_whole
 from ..data import Rows
-from ..domains import Domain, power_of_two
+from ..domains import Domain
 from ..errors import DataError, SpecError, UnsupportedError
 from ..families.base import Array, DegenerateComponentError, Family, Layout, Theta
 from ..families.missing import observed_cells
 from ..priors import Dirichlet, Numbers, Prior
 from ..spec import Group, Mixture
+from .points import GroupUnits, Params, Units
 
 if TYPE_CHECKING:
     from .passes import Passes
@@ -37,8 +38,6 @@ BLOCK = 8192
 """Rows evaluated at a time: nothing of size (n, K) is kept."""
 KEPT = 32 << 20
 """Bytes of freed memory that the process may hold on to, see `_keep_freed_memory`."""
-UNITS_FROM = 500_000
-"""Rows, evenly spaced, that the units of columns are taken from, if there are at least twice as many."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,6 @@ class Assignment:
 
     def __call__(self, joint: Array) -> tuple[Array, Array]:
         return self.rule(joint)
-
-
-@dataclass(frozen=True)
-class Params:
-    """Weights (K,) and one dict of arrays per group. Light and immutable; the arrays are not written to."""
-
-    weights: Array
-    thetas: tuple[Theta, ...]
 
 
 @dataclass(frozen=True)
@@ -167,9 +158,10 @@ class Program:
         self.spec, self.rows, self.estimate = spec, rows, estimate
         self.v = rows.weights
         self.total = float(rows.weights.sum())
-        units = [_units(group, rows) if standardise else _Units.of_data(group) for group in spec.groups]
-        units = _alike(spec.groups, units)
-        self.groups = tuple(_compile_group(group, rows, own) for group, own in zip(spec.groups, units, strict=True))
+        self.units = Units.of(spec.groups, rows if standardise else None)
+        self.groups = tuple(
+            _compile_group(group, rows, own) for group, own in zip(spec.groups, self.units.groups, strict=True)
+        )
         self.log_scale = self._log_scale()
         self.fixed_weights = spec.fixed_weights
         self.weight_numbers = _weight_numbers(spec)
@@ -484,21 +476,11 @@ class Program:
 
     def to_data(self, p: Params, *, relative: bool = False) -> Params:
         """Parameters in data units; `relative` leaves locations relative to the columns' centres."""
-        return self._convert(p, "to_data", 0.0 if relative else 1.0)
+        return self.units.to_data(p, relative=relative)
 
     def to_standard(self, p: Params) -> Params:
         """Parameters in standardised coordinates, from data units."""
-        return self._convert(p, "to_standard")
-
-    def _convert(self, p: Params, direction: str, share: float = 1.0) -> Params:
-        thetas = tuple(
-            {
-                q.name: getattr(q.domain, direction)(theta[q.name], share * g.center, g.scale)
-                for q in g.family.parameters
-            }
-            for g, theta in zip(self.groups, p.thetas, strict=True)
-        )
-        return Params(p.weights, thetas)
+        return self.units.to_standard(p)
 
     def degeneracy(self, p: Params) -> Array:
         """Per component (K,) the smallest of its blocks' degeneracies; components without weight count as sound."""
@@ -559,19 +541,6 @@ class Program:
         return self.permuted(p, order), order
 
 
-class _Units(NamedTuple):
-    """Centre and scale of a group's columns, and what unit variance takes beyond."""
-
-    center: Array
-    scale: Array
-    spread: Array
-
-    @classmethod
-    def of_data(cls, group: Group) -> _Units:
-        d = len(group.columns)
-        return cls(np.zeros(d), np.ones(d), np.ones(d))
-
-
 @cache
 def _keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next pass.
@@ -583,60 +552,14 @@ def _keep_freed_memory() -> None:
     np.empty(KEPT // 2, dtype=np.uint8)
 
 
-def _units(group: Group, rows: Rows) -> _Units:
-    few = rows.thinned(UNITS_FROM)
-    try:
-        center, spread = group.family.standardise(few.values[:, list(group.columns)], few.weights)
-    except DataError:  # these rows do not tell the columns' units
-        if few is rows:
-            raise
-        center, spread = group.family.standardise(rows.values[:, list(group.columns)], rows.weights)
-    scale = power_of_two(spread)
-    return _Units(center, scale, spread / scale)
-
-
-def _alike(groups: Sequence[Group], units: Sequence[_Units]) -> list[_Units]:
-    """The units with one scale per column, because densities of components can be compared in the same units only.
-
-    Groups that would scale a column differently, and those tied to them by other columns, get one scale for all their columns: 1
-    if one of them takes values as they are. Groups that do well in any units take the others'.
-    """
-    found = list(units)
-    asking = [i for i, group in enumerate(groups) if not group.family.any_units]
-    tied = {i: {i} for i in asking}  # sets of groups that must have one scale; they only ever grow
-    while True:
-        scales: dict[int, dict[float, int]] = {}
-        for i in asking:
-            for column, scale in zip(groups[i].columns, found[i].scale, strict=True):
-                scales.setdefault(column, {}).setdefault(float(scale), i)
-        torn = next((list(each.values()) for each in scales.values() if len(each) > 1), None)
-        if torn is None:
-            break
-        members = set().union(*(tied[i] for i in torn))
-        common = np.ones(1)
-        if not any(np.all(units[i].scale == 1.0) and np.all(units[i].center == 0.0) for i in members):
-            logs = np.log(np.concatenate([units[i].scale for i in sorted(members)]))
-            common = power_of_two(np.exp(logs.mean(keepdims=True)))
-        for i in members:
-            tied[i] = members
-            whole = units[i].scale * units[i].spread
-            found[i] = units[i]._replace(scale=np.repeat(common, len(whole)), spread=whole / common)
-    chosen = {column: next(iter(each)) for column, each in scales.items()}
-    for i, group in enumerate(groups):
-        if group.family.any_units:
-            scale = np.array([chosen.get(column, 1.0) for column in group.columns])
-            found[i] = units[i]._replace(scale=scale, spread=np.ones_like(scale))
-    return found
-
-
-def _compile_group(group: Group, rows: Rows, units: _Units) -> CompiledGroup:
+def _compile_group(group: Group, rows: Rows, units: GroupUnits) -> CompiledGroup:
     center, scale, spread = units
     data_terms = _prior_terms(group)
     terms = tuple(
         PriorTerm(t.key, t.prior, t.parameters, t.prior.to_standard(t.numbers, center, scale)) for t in data_terms
     )
     layout = {
-        q.name: group.layout[q.name]._replace(fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
+        q.name: replace(group.layout[q.name], fixed=q.domain.to_standard(group.layout[q.name].fixed, center, scale))
         for q in group.family.parameters
     }
     numbers = {t.key: t.numbers for t in terms}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,8 @@ class DegenerateComponentError(FitError, ArithmeticError):
         self.component = component
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Layout:
     """How the values of one parameter hang together over the J components of a block.
 
     free (J, *shape) marks entries to be estimated, fixed (J, *shape) holds the others, components with equal groups
@@ -62,12 +64,22 @@ class Layout(NamedTuple):
     owners: NDArray[np.bool_]
     sets: NDArray[np.intp]
 
-    @property
+    @cached_property
+    def all_free(self) -> bool:
+        """Whether nothing is fixed."""
+        return bool(self.free.all())
+
+    @cached_property
+    def all_own(self) -> bool:
+        """Whether nothing is shared."""
+        return bool((self.groups == np.arange(len(self.groups))).all())
+
+    @cached_property
     def is_partial(self) -> bool:
         """Whether a value is estimated of which some entries are fixed."""
         return not bool(self.free[self.owners].all())
 
-    @property
+    @cached_property
     def estimated(self) -> NDArray[np.bool_]:
         """The entries (J, *shape) that owners own."""
         return self.free & self.owners.reshape(-1, *(1,) * (self.free.ndim - 1))
@@ -84,7 +96,7 @@ class Layout(NamedTuple):
 
     def pooled(self, value: Array) -> Array:
         """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
-        if self.groups.tolist() == list(range(len(self.groups))):
+        if self.all_own:
             return value
         total = np.zeros_like(value)
         np.add.at(total, self.groups, value)
@@ -92,7 +104,7 @@ class Layout(NamedTuple):
 
     def filled(self, best: Array) -> Array:
         """Estimates (J, *shape) with fixed entries put in their place."""
-        return np.where(self.free, best, self.fixed)
+        return best if self.all_free else np.where(self.free, best, self.fixed)
 
 
 Statistics = Mapping[str, Array]

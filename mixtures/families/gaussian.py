@@ -23,6 +23,8 @@ __all__ = ["Gaussian", "canonical"]
 
 SMALLEST = 1e-140
 """Smaller standard deviations underflow when they are squared and multiplied."""
+_SOME = np.finfo(np.float64).smallest_normal
+"""In place of the mass of components that have none."""
 MOST_STEPS = 200
 """EM steps for the moments of rows with missing cells, which only scale a prior."""
 _STRUCTURES = ("full", "diagonal", "spherical")
@@ -234,10 +236,9 @@ class Gaussian(Family):
         """The M-step. Where rows weigh otherwise in the sums than they count in the divisor, S has their "weight" (J,)."""
         mass, factor = S["mass"], _factors(theta["covariance"]).lower
         weight = S.get("weight", mass)
-        some = np.where(weight > 0, weight, 1.0)
-        away = S["first"] / some[:, None]
-        center = theta["mean"] + np.einsum("jab,jb->ja", factor, away)
-        inner = S["second"] - weight[:, None, None] * away[:, :, None] * away[:, None, :]
+        away = S["first"] / np.maximum(weight, _SOME)[:, None]
+        center = theta["mean"] + np.matvec(factor, away)
+        inner = S["second"] - S["first"][:, :, None] * away[:, None, :]
         scatter = _in_columns_units(factor, inner)
         numbers = None if prior is None else prior.get(JOINT)
         mean, scatter = _maximise_mean(weight, center, scatter, theta["mean"], layout["mean"], numbers)
@@ -279,9 +280,9 @@ class Gaussian(Family):
         if self.structure == "diagonal":
             scatter = scatter * np.eye(d)
         rows = rows.reshape(len(rows), -1, 1)
-        best = scatter / np.where(rows > 0, rows, 1.0)
-        best = np.where(rows > 0, 0.5 * (best + best.transpose(0, 2, 1)), now)
-        return where.filled(best)
+        best = scatter * (0.5 / np.maximum(rows, _SOME))
+        best = best + best.transpose(0, 2, 1)
+        return where.filled(best if rows.all() else np.where(rows > 0, best, now))
 
     def _maximise_together(self, scatter: Array, rows: Array, now: Array, where: Layout) -> Array:
         from ..structures import maximise_structure
@@ -519,6 +520,8 @@ def _maximise_mean(
     """Means (J, d), and the scatter (J, d, d) about them plus the prior's share."""
     occupied = (mass > 0)[:, None]
     if numbers is None:
+        if where.all_free and occupied.all():
+            return center, scatter
         best = np.where(occupied, center, now)
     else:
         kappa = numbers["kappa"][:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -293,4 +294,4 @@ def _part(family: Family, theta: Theta, columns: tuple[int, ...]) -> Theta:
 
 
 def _of_columns(layout: Layout, columns: tuple[int, ...]) -> Layout:
-    return layout._replace(free=layout.free[:, columns], fixed=layout.fixed[:, columns])
+    return replace(layout, free=layout.free[:, columns], fixed=layout.fixed[:, columns])

@@ -1,5 +1,7 @@
 """`compile_em`: every step of EM by hand is the step that `fit` takes."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -189,3 +191,33 @@ def test_a_step_that_leaves_a_component_without_a_density_says_which(em):
     R[:3, 0] = R[3:, 1] = 1.0
     with pytest.raises(mx.FitError, match=r"[Cc]omponent 0"):
         em.e_step(em.m_step(R))
+
+
+def test_parameters_of_a_step_are_the_same_whether_they_are_read_or_handed_on(em):
+    p = em.start(rng=2)
+    handed_on = em.step(em.step(p))
+    read = em.step({name: value.copy() for name, value in em.step(p).items()})
+    for name in read:
+        np.testing.assert_allclose(handed_on[name], read[name], rtol=1e-12)
+
+
+def test_parameters_of_a_step_can_be_sent_elsewhere_without_the_rows():
+    x = np.random.default_rng(1).normal(size=(100_000, 1))
+    p = mx.compile_em(mx.Mixture(mx.Gaussian("x"), n_components=2), x)
+    stepped = p.step(p.start(rng=1))
+    sent = pickle.dumps(stepped)
+    assert len(sent) < x.nbytes / 10
+    received = pickle.loads(sent)
+    for name in stepped:
+        np.testing.assert_array_equal(received[name], stepped[name])
+    assert p.log_likelihood(received) == pytest.approx(p.log_likelihood(stepped), rel=1e-13)
+    with pytest.raises(ValueError, match="read-only"):
+        received["weights"][0] = 1.0
+
+
+def test_parameters_given_to_two_programs_are_taken_in_the_units_of_each(em, data):
+    narrower = mx.compile_em(em.specification, data.iloc[:100])
+    p = em.parameters({name: value.copy() for name, value in em.start(rng=1).items()})
+    apart = [one.log_likelihood(dict(p)) for one in (em, narrower)]
+    assert [em.log_likelihood(p), narrower.log_likelihood(p)] == pytest.approx(apart, rel=1e-13)
+    assert em.log_likelihood(p) == pytest.approx(apart[0], rel=1e-13)

@@ -1,5 +1,7 @@
 """Each law catches the mistake it is there for: families with one fault, and the law that names it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,7 @@ class EmptyIsNaN(Bernoulli):
 
 class ForgetsSharing(Gaussian):
     def maximise(self, S, theta, layout, prior):
-        alone = {name: one._replace(groups=np.arange(len(one.groups))) for name, one in layout.items()}
+        alone = {name: replace(one, groups=np.arange(len(one.groups))) for name, one in layout.items()}
         return super().maximise(S, theta, alone, prior)
 
 
