@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .columns import standardised_column
+from .columns import tile_weights
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, keep_rows, soft_tile
 
@@ -298,10 +298,10 @@ def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zer
     value = 0.0
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
+        tile_weights(v, start, begin, count, weight)
         for h in range(groups):
             _look_up(words, table, h, begin, count, origin, numbers, width * h * ROW)
-        value += soft_tile(joint, weight, count, work, mass)
+        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
         if count < TILE:
             every[:, count : count + ROWS] = 0.0
         for h in range(groups):

@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 from .compiling import ROUNDING, inner
 
-__all__ = ["standardised_column"]
+__all__ = ["standardised_column", "tile_weights"]
 
 ITEM = 8
 """Bytes from one number to the next in a contiguous column."""
@@ -36,3 +36,10 @@ def standardised_column(column, center, inverse_scale, out):
     else:
         for b in range(column.size):
             out[b] = (column[b] - center) * inverse_scale
+
+
+@inner(ROUNDING)
+def tile_weights(v, start, begin, count, out):
+    """Weights of rows begin to begin + count, to the beginning of out; one weight of all rows stands there from the tile at `start` on."""
+    if begin == start or v.strides[0] != 0:
+        standardised_column(v[begin : begin + count], 0.0, 1.0, out)

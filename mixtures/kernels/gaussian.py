@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
-from .columns import standardised_column
+from .columns import standardised_column, tile_weights
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
 from .fetching import fetch, fetched_lines
 from .softmax import ROW, TILE, keep_rows, ratio_tile, soft_tile
@@ -36,13 +36,6 @@ def _load(values, columns, center, inverse_scale, begin, count, x):
         place = (j % in_group) * ROW
         column, out = values[begin : begin + count, columns[j]], x[j // in_group, place : place + ROW]
         standardised_column(column, center[j], inverse_scale[j], out)
-
-
-@inner(ROUNDING)
-def _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight):
-    """Columns and weights of a tile's rows."""
-    _load(values, columns, center, inverse_scale, begin, count, x)
-    standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
 
 
 @inner(ROUNDING)
@@ -190,12 +183,13 @@ def _full_pass(
     lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
+        _load(values, columns, center, inverse_scale, begin, count, x)
+        tile_weights(v, start, begin, count, weight)
         for j in range(k):
             fetch(values, columns, begin, lines, j, parts)
             _whiten(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], away, work[3], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass)
+        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums(joint[j], y[j], first[j], second[j], count)
@@ -213,12 +207,13 @@ def _pair_pass(
     lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
+        _load(values, columns, center, inverse_scale, begin, count, x)
+        tile_weights(v, start, begin, count, weight)
         for j in range(k):
             fetch(values, columns, begin, lines, j, parts)
             _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass)
+        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums_two(joint[j], y[j], first[j], second[j], count)
@@ -354,12 +349,13 @@ def _diagonal_pass(
     lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
+        _load(values, columns, center, inverse_scale, begin, count, x)
+        tile_weights(v, start, begin, count, weight)
         for j in range(k):
             fetch(values, columns, begin, lines, j, parts)
             _scale(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], work[2], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass)
+        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _diagonal_sums(joint[j], y[j], first[j], second[j], count)
@@ -377,12 +373,13 @@ def _single_pass(
     lines = fetched_lines(values, columns, parts)
     for begin in range(start, stop, TILE):
         count = min(TILE, stop - begin)
-        _begin_tile(values, columns, center, inverse_scale, v, begin, count, x, weight)
+        _load(values, columns, center, inverse_scale, begin, count, x)
+        tile_weights(v, start, begin, count, weight)
         for j in range(k):
             fetch(values, columns, begin, lines, j, parts)
             _scale_one(x[0], mean[j, 0], inverse[j, 0], constant[j], y[j], joint[j], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += ratio_tile(joint, weight, count, work)
+        value += ratio_tile(joint, weight, count, work, rows.size > 0)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             mass[j] += _sums_one(joint[j], work[1], y[j], first[j], second[j], count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
-from .columns import standardised_column
+from .columns import tile_weights
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
@@ -15,6 +15,7 @@ TILE = 256
 """Rows in a tile."""
 ROW = TILE + 8
 """Length of a buffer's row: neighbouring rows must not lie a multiple of 2048 bytes apart, where they fight for the same cache sets."""
+QUARTER = TILE // 4
 NEAR = 100.0
 """How far above the first entry of log(w f) the largest may be for it to serve in its place: the row value loses 1e-14 at most."""
 
@@ -47,20 +48,9 @@ def _exponentials(joint, begin, top, total, count):
 
 
 @inner(ROUNDING)
-def _ratios(joint, top, total, rows, count):
-    """Turn joint (K, 256) into ratios to its first or largest entry, with their total and row values (256,).
-
-    Ratios to the first need one exponential less; `top` is room for the largest.
-    """
+def _ratios_to_largest(joint, top, total, rows, count):
+    """Turn joint (K, 256) into ratios to its largest entry, with their total and row values (256,); `top` is room for the largest."""
     first = joint[0]
-    if _is_near(joint, count):
-        for b in range(count):
-            total[b] = 1.0
-        _exponentials(joint, 1, first, total, count)
-        for b in range(count):
-            rows[b] = first[b] + logarithm(total[b])
-            first[b] = 1.0
-        return
     for b in range(count):
         top[b], total[b] = first[b], 0.0
     for k in range(1, joint.shape[0]):
@@ -72,6 +62,41 @@ def _ratios(joint, top, total, rows, count):
     _exponentials(joint, 0, top, total, count)
     for b in range(count):
         rows[b] = top[b] + logarithm(total[b])
+
+
+@inner(ROUNDING)
+def _is_constant(v, count):
+    differing = 0
+    for b in range(count):
+        differing += 0 if v[b] == v[0] else 1
+    return differing == 0
+
+
+@inner(SUMMING)
+def _inverted(total):
+    """1 / total in place of total (256,), and the sum of its logarithms: four rows share a logarithm and a division.
+
+    Totals of ratios that are no larger than exp(NEAR) have products of four that are far from overflow.
+    """
+    logs = 0.0
+    for b in range(QUARTER):
+        t0, t1, t2, t3 = total[b], total[QUARTER + b], total[2 * QUARTER + b], total[3 * QUARTER + b]
+        low, high = t0 * t1, t2 * t3
+        product = low * high
+        inverse = 1.0 / product
+        logs += logarithm(product)
+        of_low, of_high = inverse * high, inverse * low
+        total[b], total[QUARTER + b] = of_low * t1, of_low * t0
+        total[2 * QUARTER + b], total[3 * QUARTER + b] = of_high * t3, of_high * t2
+    return logs
+
+
+@inner(SUMMING)
+def _sum(values, count):
+    sum_ = 0.0
+    for b in range(count):
+        sum_ += values[b]
+    return sum_
 
 
 @inner(SUMMING)
@@ -96,22 +121,38 @@ def _weighted_sum(rows, v, count):
 
 
 @inner(ROUNDING)
-def ratio_tile(joint, v, count, work):
+def ratio_tile(joint, v, count, work, alone):
     """Ratios in place of joint (K, 256); the weighted sum of row values.
 
-    Ratios times work[1] of work (>= 3, 256) are responsibilities times row weights; row values are left in work[2].
+    Ratios times work[1] of work (>= 3, 256) are responsibilities times row weights; row values are left in work[2] if each is
+    wanted `alone`. Ratios are to the first entry where that is near the largest, which needs one exponential less.
     """
-    shares = work[1]
-    _ratios(joint, work[0], shares, work[2], count)
+    shares, rows = work[1], work[2]
+    if _is_near(joint, count):
+        first = joint[0]
+        for b in range(TILE):
+            shares[b] = 1.0
+        _exponentials(joint, 1, first, shares, count)
+        if not alone and _is_constant(v, count):
+            value = v[0] * (_sum(first, count) + _inverted(shares))
+            for b in range(count):
+                first[b] = 1.0
+                shares[b] *= v[0]
+            return value
+        for b in range(count):
+            rows[b] = first[b] + logarithm(shares[b])
+            first[b] = 1.0
+    else:
+        _ratios_to_largest(joint, work[0], shares, rows, count)
     for b in range(count):
         shares[b] = v[b] / (shares[b] if shares[b] > 0.0 else 1.0)
-    return _weighted_sum(work[2], v, count)
+    return _weighted_sum(rows, v, count)
 
 
 @inner(ROUNDING)
-def soft_tile(joint, v, count, work, mass):
+def soft_tile(joint, v, count, work, mass, alone):
     """As `ratio_tile`, with responsibilities times row weights in place of joint, their sums added to mass (K,)."""
-    value = ratio_tile(joint, v, count, work)
+    value = ratio_tile(joint, v, count, work, alone)
     _normalised(joint, work[1], mass, count)
     return value
 
@@ -132,8 +173,8 @@ def _softmax(joint, v, start, stop, rows, mass):
     for tile in range((stop - start + TILE - 1) // TILE):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
-        standardised_column(v[begin : begin + count], 0.0, 1.0, weight)
-        value += soft_tile(joint[tile], weight, count, work, mass)
+        tile_weights(v, start, begin, count, weight)
+        value += soft_tile(joint[tile], weight, count, work, mass, rows.size > 0)
         keep_rows(work[2], begin, count, rows)
     return value
 

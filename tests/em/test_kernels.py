@@ -177,9 +177,11 @@ def test_many_chunks_give_the_same_on_any_number_of_threads(name, monkeypatch):
     st.integers(1, 7),
     st.sampled_from([1, 255, 256, 700]),
     st.sampled_from([1.0, 30.0, 300.0, 2000.0]),
+    st.sampled_from([None, 0.0, 1.0, 2.5]),
+    st.booleans(),
     st.integers(0, 2**32 - 1),
 )
-def test_soft_max_is_scipys_however_far_entries_lie_apart(k, n, spread, seed):
+def test_soft_max_is_scipys_however_far_entries_lie_apart(k, n, spread, weight, alone, seed):
     from scipy.special import logsumexp
     from scipy.special import softmax as scipy_softmax
 
@@ -189,18 +191,30 @@ def test_soft_max_is_scipys_however_far_entries_lie_apart(k, n, spread, seed):
     entries = rng.normal(size=(n, k)) * spread * rng.integers(0, 2, size=(n, 1)) + rng.normal(size=(n, k))
     if k > 1:
         entries[rng.integers(n, size=2), rng.integers(k)] = -np.inf
-    v = rng.integers(0, 3, n).astype(float)
-    joint, rows, mass = np.zeros((-(-n // TILE), k, ROW)), np.empty(n), np.zeros(k)
+    v = rng.integers(0, 3, n).astype(float) if weight is None else np.broadcast_to(weight, n)
+    joint, rows, mass = np.zeros((-(-n // TILE), k, ROW)), np.empty(n if alone else 0), np.zeros(k)
     for tile, own in enumerate(joint):
         part = entries[tile * TILE : (tile + 1) * TILE]
         own[:, : len(part)] = part.T
     total = softmax(joint, v, 0, n, rows, mass)
     values, shares = logsumexp(entries, axis=1), scipy_softmax(entries, axis=1)
     found = joint[:, :, :TILE].transpose(0, 2, 1).reshape(-1, k)[:n]
-    np.testing.assert_allclose(rows, values, rtol=1e-14, atol=3e-14)
+    if alone:
+        np.testing.assert_allclose(rows, values, rtol=1e-14, atol=3e-14)
     np.testing.assert_allclose(found, shares * v[:, None], rtol=1e-12, atol=1e-200)
     np.testing.assert_allclose(mass, (shares * v[:, None]).sum(axis=0), rtol=1e-12, atol=1e-200)
     assert abs(total - v @ values) <= 1e-13 * (v @ np.abs(values)) + 1e-13
+
+
+def test_four_rows_whose_first_entry_is_as_small_as_it_may_be_share_a_logarithm():
+    from mixtures.kernels.softmax import NEAR, ROW, softmax
+
+    k, n = 40, 256
+    joint, mass = np.zeros((1, k, ROW)), np.zeros(k)
+    joint[0, 0] = -NEAR
+    total = softmax(joint, np.broadcast_to(1.0, n), 0, n, np.empty(0), mass)
+    assert total == pytest.approx(n * np.log(k - 1 + np.exp(-NEAR)), rel=1e-14)
+    np.testing.assert_allclose(mass, n * np.r_[np.exp(-NEAR), np.ones(k - 1)] / (k - 1), rtol=1e-13)
 
 
 def test_an_impossible_row_has_density_minus_infinity_and_no_responsibilities():
