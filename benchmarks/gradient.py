@@ -1,7 +1,8 @@
 """Value and gradient of a model's log density, the unit of NUTS: ours against the same model written by hand in PyMC.
 
-Hand-written models are what the documentation of PyMC shows: `pm.NormalMixture`, `pm.Mixture` over `pm.MvNormal`, and a
-`pm.Potential` with a log-sum-exp for rows of Bernoulli items; PyTensor compiles them in its default mode. Ours is compiled in two
+Hand-written models are what the documentation of PyMC shows: `pm.NormalMixture`, `pm.Mixture` over `pm.MvNormal`, one for all
+components ("batch") or one for each ("list"), and a `pm.Potential` with a log-sum-exp for rows of Bernoulli items; PyTensor compiles
+them in its default mode. Ours is compiled in two
 ways: by numba's linker, which is what nutpie does and PyTensor's default from version 3 on, and as `mx.sample` does. Compile times are
 of new processes with empty caches.
 """
@@ -57,17 +58,33 @@ def by_hand_univariate(data: Data):
     return model
 
 
-def by_hand_two_dimensional(data: Data):
+def _covariance_factor(k: int):
+    import pymc as pm
+
+    return pm.LKJCholeskyCov(f"chol{k}", n=2, eta=2.0, sd_dist=pm.HalfNormal.dist(3.0, shape=2))[0]
+
+
+def by_hand_batch(data: Data):
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    with pm.Model() as model:
+        w = pm.Dirichlet("w", np.ones(3))
+        mean = pm.Normal("mean", 0.0, 5.0, shape=(3, 2))
+        normals = pm.MvNormal.dist(mean, chol=pt.stack([_covariance_factor(k) for k in range(3)]))
+        pm.Mixture("y", w=w, comp_dists=normals, observed=np.column_stack([data["x"], data["y"]]))
+    return model
+
+
+def by_hand_list(data: Data):
     import pymc as pm
 
     with pm.Model() as model:
         w = pm.Dirichlet("w", np.ones(3))
-        parts = []
-        for k in range(3):
-            mean = pm.Normal(f"mean{k}", 0.0, 5.0, shape=2)
-            chol, _, _ = pm.LKJCholeskyCov(f"chol{k}", n=2, eta=2.0, sd_dist=pm.HalfNormal.dist(3.0, shape=2))
-            parts.append(pm.MvNormal.dist(mean, chol=chol))
-        pm.Mixture("y", w=w, comp_dists=parts, observed=np.column_stack([data["x"], data["y"]]))
+        normals = [
+            pm.MvNormal.dist(pm.Normal(f"mean{k}", 0.0, 5.0, shape=2), chol=_covariance_factor(k)) for k in range(3)
+        ]
+        pm.Mixture("y", w=w, comp_dists=normals, observed=np.column_stack([data["x"], data["y"]]))
     return model
 
 
@@ -85,13 +102,17 @@ def by_hand_items(data: Data):
 
 
 CASES = {
-    "univariate normals, K = 3, n = 5000": (univariate, by_hand_univariate, 5),
-    "two-dimensional normals, full covariances, K = 3, n = 5000": (two_dimensional, by_hand_two_dimensional, 30),
-    "5 Bernoulli items, K = 2, n = 100 000": (items, by_hand_items, 300),
+    "univariate normals, K = 3, n = 5000": (univariate, {"": by_hand_univariate}, 5),
+    "two-dimensional normals, full covariances, K = 3, n = 5000": (
+        two_dimensional,
+        {"batch": by_hand_batch, "list": by_hand_list},
+        30,
+    ),
+    "5 Bernoulli items, K = 2, n = 100 000": (items, {"": by_hand_items}, 300),
 }
 
 
-WAYS = ("numba", "sample", "by hand")
+OURS = ("numba", "sample")
 TURN = 0.2
 """Seconds of calls in a turn: a sampler makes them without a pause, and waking from one takes a processor some milliseconds."""
 
@@ -107,7 +128,7 @@ def compiled(model, function) -> Callable[[], object]:
 
 
 def in_way(case: str, way: str) -> Callable[[], object]:
-    """The model's value and gradient, compiled in one of the `WAYS`."""
+    """The model's value and gradient, ours compiled in one of two ways, or that of the model written by hand in a form."""
     from mixtures.bayes import stack
     from mixtures.bayes.metric import sampled_density
     from mixtures.bayes.op import RowMixture
@@ -118,7 +139,7 @@ def in_way(case: str, way: str) -> Callable[[], object]:
         model, rows = mx.compile_pymc(spec, data), spec.rows(data)
         pays = RowMixture.of(spec, rows.values).kernels_pay(len(rows.values), spec.n_components)
         return compiled(model, sampled_density(model, stack.sampling_mode(native=pays)))
-    model, mode = (by_hand(data), None) if way == "by hand" else (mx.compile_pymc(spec, data), "NUMBA")
+    model, mode = (mx.compile_pymc(spec, data), "NUMBA") if way in OURS else (by_hand[way](data), None)
     return compiled(model, model.logp_dlogp_function(ravel_inputs=True, trust_input=True, mode=mode))
 
 
@@ -152,8 +173,8 @@ def main() -> None:
         compile_here(*options.compile)
         return
     lines, rows = machine(), []
-    for case, (_, _, bar) in CASES.items():
-        calls = {way: in_way(case, way) for way in WAYS}
+    for case, (_, by_hand, bar) in CASES.items():
+        calls = {way: in_way(case, way) for way in (*OURS, *by_hand)}
         few = {way: max(1, int(TURN / seconds(call)())) for way, call in calls.items()}
 
         def many(call, count):
@@ -161,20 +182,21 @@ def main() -> None:
 
         timed = interleaved({way: many(call, few[way]) for way, call in calls.items()}, options.repeats)
         times = {way: median(found) for way, found in timed.items()}
-        cold = {way: compile_seconds(case, way) for way in WAYS}
-        hand = f"{milliseconds(times['by hand'])} ms, compiles in {cold['by hand']:.1f} s"
-        for way in WAYS[:2]:
-            rows.append(
+        cold = {way: compile_seconds(case, way) for way in calls}
+        for form in by_hand:
+            hand = f"{form} {milliseconds(times[form])} ms, compiles in {cold[form]:.1f} s".strip()
+            rows += [
                 [
                     f"{case}; {way}",
                     milliseconds(times[way]),
                     hand,
-                    ratio(times["by hand"], times[way]),
+                    ratio(times[form], times[way]),
                     bar,
                     f"{cold[way]:.1f}",
-                    f"{cold[way] / cold['by hand']:.2f}",
+                    f"{cold[way] / cold[form]:.2f}",
                 ]
-            )
+                for way in OURS
+            ]
     head = [
         "model; compiled as by",
         "ours, ms",

@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 from common import machine, median, table, versions, write
-from gradient import by_hand_two_dimensional, two_dimensional
+from gradient import by_hand_list, two_dimensional
 
 import mixtures as mx
 
@@ -46,7 +46,7 @@ def by_hand_old_faithful(data):
 
 CASES = {
     "Old Faithful, K = 2": (old_faithful, by_hand_old_faithful, 3),
-    "two-dimensional normals, K = 3, n = 5000": (two_dimensional, by_hand_two_dimensional, 15),
+    "two-dimensional normals, K = 3, n = 5000": (two_dimensional, by_hand_list, 15),
 }
 
 

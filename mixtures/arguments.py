@@ -43,15 +43,18 @@ def check_kind(value: Any, kind: type | tuple[type, ...], where: str, needed: st
         raise SpecError(f"{where}: {needed}; found {described(value)}.")
 
 
-def check_whole(call: str, name: str, value: Any, least: int) -> None:
-    """Refuse what is not an integer >= least.
+def check_whole(call: str, name: str, value: Any, least: int, *, or_none: bool = False) -> None:
+    """Refuse what is not an integer >= least, nor None where that may be.
 
     Raises
     ------
     SpecError
     """
+    if or_none and value is None:
+        return
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise SpecError(f"{call}({name}={value!r}): an integer >= {least} is needed.")
+        needed = "None or an integer" if or_none else "an integer"
+        raise SpecError(f"{call}({name}={value!r}): {needed} >= {least} is needed.")
 
 
 def check_number(call: str, name: str, value: Any, *, least: float) -> None:

@@ -190,8 +190,7 @@ def _refuse_not_finite(
     if np.isinf(values[i, j]):
         count = int(np.isinf(values[bad]).sum())
         raise DataError(
-            f"{where}: an infinite value ({values[i, j]:g}). There are {count} such cells in all. "
-            "Correct them or drop their rows."
+            f"{where}: an infinite value ({values[i, j]:g}; {count} such cell(s) in all). Correct them or drop their rows."
         )
     missing = np.isnan(values) & bad
     affected = name_list(columns[k] for k in range(len(columns)) if missing[:, k].any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -89,8 +90,6 @@ class Selection:
 
     def plot(self, criterion: str = "bic") -> Any:
         """A criterion against the number of components, a line for each kind of mixture: a matplotlib Figure."""
-        from importlib import import_module
-
         return import_module("mixtures.plots").plot_selection(self, criterion)
 
     def __repr__(self) -> str:
@@ -171,6 +170,9 @@ def select(
     check_kind(
         loo, (bool, Mapping), "select(loo=...)", "pass True, False or options of mx.sample such as {'draws': 500}"
     )
+    options = {} if isinstance(loo, bool) else dict(loo)
+    if options:
+        import_module("mixtures.bayes.sample").check_options("select(loo=...)", options)
     _check_columns_are_there(data, specs[0])
     generator = as_generator(rng)
     seeds = spawn_seeds(generator, 2 * len(specs))
@@ -199,7 +201,6 @@ def select(
             if progress is not None:
                 progress(count + 1, len(specs))
         if loo is not False:
-            options = {} if loo is True else dict(loo)
             for i, seed in enumerate(spawn_seeds(generator, len(specs))):
                 records[i] |= _left_out(
                     specs[i], data, records[i]["status"], rng=seed, sample_weight=sample_weight, **options
@@ -283,8 +284,6 @@ def _log_certainty(found: EMFit, rows: Rows) -> float:
 
 def _left_out(spec: Mixture, data: Any, status: str, **options: Any) -> dict[str, Any]:
     """Leave-one-out log density of the posterior, or in the status why there is none."""
-    from importlib import import_module
-
     try:
         posterior = import_module("mixtures.bayes.sample").sample(spec, data, **options)
         if posterior.attrs["mixtures_interrupted"]:

@@ -158,8 +158,7 @@ def prior_predictive(
 
     check_specification(spec, "prior_predictive(spec)")
     check_whole("prior_predictive", "draws", draws, 1)
-    if n is not None:
-        check_whole("prior_predictive", "n", n, 1)
+    check_whole("prior_predictive", "n", n, 1, or_none=True)
     if data is not None:
         rows = spec.rows(data)
         spec, n = spec.resolve(rows), rows.n if n is None else n

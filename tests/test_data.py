@@ -295,7 +295,7 @@ def test_missing_cells_are_counted_and_the_way_to_drop_them_is_told(data, drop):
 
 def test_an_infinite_cell_is_named():
     said = message({"x": [1.0, 2.0], "y": [0.0, -np.inf]}, ["x", "y"])
-    assert said.startswith("Column 'y', row 1: an infinite value (-inf). There are 1 such cells in all.")
+    assert said.startswith("Column 'y', row 1: an infinite value (-inf; 1 such cell(s) in all).")
 
 
 @pytest.mark.parametrize(

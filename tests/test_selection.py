@@ -284,5 +284,20 @@ def test_loo_is_that_of_the_posteriors_and_says_why_there_is_none(old_faithful):
     assert np.isnan(table["loo"].iloc[0])
     assert "loo: " in table["status"].iloc[0]
     assert "VVE" in table["status"].iloc[0]
-    with pytest.raises(mx.SpecError, match=r"select\(loo=...\)"):
-        mx.select(specs, old_faithful, loo=3)
+
+
+@pytest.mark.parametrize(
+    ("loo", "said"),
+    [
+        (3, "pass True, False or options"),
+        ({"drawss": 5}, "'drawss'. Did you mean 'draws'"),
+        ({"rng": 1}, "unknown option 'rng'"),
+        ({"draws": 0}, "draws=0"),
+        ({"tune": -1}, "None or an integer >= 0"),
+    ],
+)
+def test_wrong_options_of_loo_are_refused_before_anything_is_fitted(old_faithful, monkeypatch, loo, said):
+    monkeypatch.setattr("mixtures.selection._quiet_fit", None)
+    with pytest.raises(mx.SpecError, match=r"select\(loo=...\)") as refused:
+        mx.select([mx.Mixture(mx.Gaussian("waiting"), n_components=2)], old_faithful, loo=loo)
+    assert said in str(refused.value)

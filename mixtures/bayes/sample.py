@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pymc as pm
 from ..arguments import check_kind, check_whole
 from ..em.program import Program
 from ..em.status import Status
-from ..errors import InterruptedRunError, SpecError
+from ..errors import InterruptedRunError, SpecError, nearest
 from ..kernels.ahead import ask, compiling_ahead
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
@@ -31,7 +32,7 @@ from .nutpie_sampler import POOL, draw_with_nutpie
 from .op import RowMixture
 from .recorder import Recorder
 
-__all__ = ["check_sampling", "sample"]
+__all__ = ["check_options", "check_sampling", "sample"]
 
 SAMPLERS = ("pymc", "nutpie")
 TUNE = 1000
@@ -178,15 +179,30 @@ def check_sampling(
         Naming the argument of `call`.
     """
     check_whole(call, "draws", draws, 1)
-    if tune is not None:
-        check_whole(call, "tune", tune, 0)
+    check_whole(call, "tune", tune, 0, or_none=True)
     check_whole(call, "chains", chains, 1)
-    if cores is not None:
-        check_whole(call, "cores", cores, 1)
+    check_whole(call, "cores", cores, 1, or_none=True)
     if not (isinstance(target_accept, float) and 0 < target_accept < 1):
         raise SpecError(f"{call}(target_accept={target_accept!r}): a number between 0 and 1 is needed.")
     if nuts_sampler not in SAMPLERS:
         raise SpecError(f"{call}(nuts_sampler={nuts_sampler!r}): legal are 'pymc' and 'nutpie'.")
+
+
+def check_options(call: str, options: Mapping[str, Any]) -> None:
+    """Refuse options to be handed on to `sample`, whose rows, weights and random numbers `call` chooses itself.
+
+    Raises
+    ------
+    SpecError
+        Naming the option of `call`.
+    """
+    settings = signature(check_sampling).parameters.keys() - {"call"}
+    defaults = {name: one.default for name, one in signature(sample).parameters.items() if name in settings}
+    legal = [*defaults, "progress"]
+    for name in options:
+        if name not in legal:
+            raise SpecError(f"{call}: unknown option {name!r}.{nearest(name, legal)} Legal are {', '.join(legal)}.")
+    check_sampling(call, **{name: options.get(name, default) for name, default in defaults.items()})
 
 
 def _program(resolved: Mixture, rows: Any) -> tuple[Program, str]:

@@ -151,8 +151,7 @@ class Program:
     ) -> None:
         if estimate not in ("mle", "map"):
             raise SpecError(f"estimate={estimate!r}: legal are 'mle' and 'map'.")
-        if threads is not None:
-            check_whole("fit", "threads", threads, 1)
+        check_whole("fit", "threads", threads, 1, or_none=True)
         _keep_freed_memory()
         self.threads = threads
         self.spec, self.rows, self.estimate = spec, rows, estimate
