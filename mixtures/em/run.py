@@ -39,6 +39,8 @@ MAX_HESSIAN = 160
 """More free coordinates than this, and the finish is judged by gradient / n instead of lambda."""
 SINGULAR = 1e-8
 """Smallest eigenvalue of the information, scaled to unit diagonal, below which a direction counts as flat (differences resolve no less)."""
+FLATTEST = 0.01
+"""Curvature, scaled likewise, that directions count as having at least where steps along them are taken."""
 SUBSAMPLE = 10_000
 """More distinct rows than twice this, and the starts run on a random subsample of this size."""
 OUT_OF_REACH = 6.0
@@ -166,6 +168,9 @@ def _try_to_finish(run: Run, n: float) -> tuple[Status, float, Array | None] | N
     information = coordinates.information(run.p)
     run.passes += 2 * coordinates.size
     decrement, step = newton_decrement(gradient, information)
+    if step is None and run.method.polish:
+        gradient, information = _ascend(run, coordinates, gradient, information)
+        decrement, step = newton_decrement(gradient, information)
     if step is None:
         return _escape_saddle(run, coordinates, gradient, information)
     if run.method.polish and decrement < 2.0:
@@ -224,17 +229,52 @@ def _newton_step(
     return None
 
 
+def _ascend(run: Run, coordinates: Coordinates, gradient: Array, information: Array) -> tuple[Array, Array]:
+    """Steps like Newton's where the information is not positive definite, along each of its axes the way that rises.
+
+    They go on while one gains more than the method's cycles would in as many passes. The gradient and information of where they end.
+
+    References
+    ----------
+    Dauphin et al. (2014), Identifying and attacking the saddle point problem in high-dimensional non-convex optimization, NeurIPS 27.
+    """
+    by_cycles = (run.history[-1] - run.history[-2]) * coordinates.size if len(run.history) > 1 else np.inf
+    for _ in range(MAX_NEWTON):
+        if not np.all(np.isfinite(information)):
+            break
+        scale, values, vectors = _axes(information, run.program.total)
+        if values[0] > SINGULAR:
+            break
+        along = vectors.T @ (gradient * scale)
+        step = scale * (vectors @ (along / np.maximum(np.abs(values), FLATTEST)))
+        height, found = run.history[-1], _newton_step(run, coordinates, step, 0.0, True)
+        if found is None:
+            break
+        run.accept(*found)
+        gradient, information = coordinates.gradient(run.evaluation, run.p), coordinates.information(run.p)
+        run.passes += 2 * coordinates.size
+        if run.history[-1] - height < by_cycles:
+            break
+    return gradient, information
+
+
+def _axes(information: Array, total: float) -> tuple[Array, Array, Array]:
+    """The scale of coordinates that gives the information a unit diagonal, and its eigenvalues and eigenvectors then."""
+    # Weights of coincident components have no information, only rounding: they must not set the scale.
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-3 * total))
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    return scale, values, vectors
+
+
 def _escape_saddle(
     run: Run, coordinates: Coordinates, gradient: Array, information: Array
 ) -> tuple[Status, float, Array | None] | None:
     """Leave a stationary point that is no maximum along a rising direction; say FLAT where nothing rises."""
     if not np.all(np.isfinite(information)):
         return None
-    # Weights of coincident components have no information, only rounding: they must not set the scale.
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-3 * run.program.total))
+    scale, values, vectors = _axes(information, run.program.total)
     if float(np.max(np.abs(gradient * scale), initial=0.0)) > 0.05:
         return None
-    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
     here, height = coordinates.vector(run.p), run.evaluation.objective
     for direction in (scale[:, None] * vectors[:, values < -1e-6]).T:
         for step in (1.0, -1.0, 0.3, -0.3, 0.1, -0.1, 0.03, -0.03):

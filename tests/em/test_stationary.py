@@ -6,6 +6,11 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import mixtures as mx
+from mixtures.em.coordinates import Coordinates
+from mixtures.em.methods import Run
+from mixtures.em.program import Program
+from mixtures.em.run import FIRST_FINISH, _ascend
+from mixtures.em.starts import StartMaker
 
 STRUCTURES = ["full", "diagonal", "spherical"]
 PARTS_OF_A_STANDARD_ERROR = 1e-3
@@ -170,3 +175,22 @@ def test_a_strong_prior_gives_its_mode_and_a_weak_one_the_mle():
     assert free["mean"][0, 0] == pytest.approx(mle["mean"][0, 0], rel=1e-8)
     # as nu goes to 0 the divisor stays n + d + 2: a mode in covariance lies below the MLE
     assert free["covariance"][0, 0, 0] == pytest.approx(mle["covariance"][0, 0, 0] * 40 / 43, rel=1e-8)
+
+
+@pytest.mark.parametrize("seed", [0, 4, 7, 11])
+def test_steps_where_information_is_not_positive_definite_rise_and_say_where_they_end(seed):
+    spec = mx.Mixture(mx.Bernoulli(*(f"item{j}" for j in range(1, 6))), n_components=3)
+    rows = spec.rows(mx.load_dataset("lsat6"), sample_weight="count")
+    program = Program(spec.resolve(rows), rows)
+    run = Run(program, mx.SQUAREM(), StartMaker.of(program).make("random shares", np.random.default_rng(seed)))
+    while len(run.history) < 3 or run.history[-1] - run.history[-2] >= FIRST_FINISH:
+        run.method.cycle(run)
+    coordinates = Coordinates(program, run.p)
+    gradient, information = coordinates.gradient(run.evaluation, run.p), coordinates.information(run.p)
+    assert np.linalg.eigvalsh(information)[0] < 0
+    begun, height = len(run.history), run.history[-1]
+    gradient, information = _ascend(run, coordinates, gradient, information)
+    assert run.history[-1] > height
+    assert np.all(np.diff(run.history[begun - 1 :]) >= 0)
+    np.testing.assert_allclose(gradient, coordinates.gradient(program.evaluate(run.p), run.p), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(information, coordinates.information(run.p))
