@@ -219,7 +219,9 @@ def _newton_step(
     """The Newton step, shortened until the objective does not fall; None where no length will do."""
     here = coordinates.vector(run.p)
     for length in (1.0, 0.5, 0.25, 0.1) if far else (1.0,):
-        candidate = coordinates.params(here + length * step)
+        candidate = _reached(coordinates, here + length * step)
+        if candidate is None:
+            continue
         try:
             evaluation = run.evaluate(candidate)
         except (DegenerateComponentError, np.linalg.LinAlgError):
@@ -227,6 +229,14 @@ def _newton_step(
         if evaluation.objective >= run.evaluation.objective - slack:
             return candidate, evaluation
     return None
+
+
+def _reached(coordinates: Coordinates, vector: Array) -> Params | None:
+    """The point at a vector of coordinates; None where its parameters are beyond what floats hold."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        p = coordinates.params(vector)
+    finite = all(np.isfinite(value).all() for theta in p.thetas for value in theta.values())
+    return p if finite and np.isfinite(p.weights).all() else None
 
 
 def _ascend(run: Run, coordinates: Coordinates, gradient: Array, information: Array) -> tuple[Array, Array]:
@@ -278,7 +288,9 @@ def _escape_saddle(
     here, height = coordinates.vector(run.p), run.evaluation.objective
     for direction in (scale[:, None] * vectors[:, values < -1e-6]).T:
         for step in (1.0, -1.0, 0.3, -0.3, 0.1, -0.1, 0.03, -0.03):
-            candidate = coordinates.params(here + step * direction)
+            candidate = _reached(coordinates, here + step * direction)
+            if candidate is None:
+                continue
             try:
                 evaluation = run.evaluate(candidate)
             except (DegenerateComponentError, np.linalg.LinAlgError):

@@ -9,7 +9,7 @@ import mixtures as mx
 from mixtures.em.coordinates import Coordinates
 from mixtures.em.methods import Run
 from mixtures.em.program import Program
-from mixtures.em.run import FIRST_FINISH, _ascend
+from mixtures.em.run import FIRST_FINISH, _ascend, _reached
 from mixtures.em.starts import StartMaker
 
 STRUCTURES = ["full", "diagonal", "spherical"]
@@ -194,3 +194,21 @@ def test_steps_where_information_is_not_positive_definite_rise_and_say_where_the
     assert np.all(np.diff(run.history[begun - 1 :]) >= 0)
     np.testing.assert_allclose(gradient, coordinates.gradient(program.evaluate(run.p), run.p), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(information, coordinates.information(run.p))
+
+
+def test_steps_beyond_what_floats_hold_are_not_taken_and_nobody_is_warned():
+    spec = mx.Mixture(mx.Gaussian("velocity"), n_components=2)
+    rows = spec.rows({"velocity": mx.load_dataset("galaxies").iloc[:, 0]})
+    program = Program(spec.resolve(rows), rows)
+    p = StartMaker.of(program).make("k-means", np.random.default_rng(1))
+    coordinates = Coordinates(program, p)
+    here = coordinates.vector(p)
+    assert _reached(coordinates, here + 500.0 * (np.arange(len(here)) == len(here) - 1)) is None
+    back = _reached(coordinates, here)
+    np.testing.assert_allclose(back.thetas[0]["covariance"], p.thetas[0]["covariance"], rtol=1e-12)
+
+
+def test_a_climb_that_tries_too_long_a_step_ends_without_a_warning():
+    galaxies = mx.load_dataset("galaxies")
+    fit = mx.fit(mx.Mixture(mx.Gaussian(galaxies.columns[0]), n_components=6), galaxies, rng=3)
+    assert fit.converged
