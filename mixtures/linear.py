@@ -42,12 +42,13 @@ def factors(covariance: Array) -> Factors:
     [[2.0, 0.0], [0.0, 1.0]]
     """
     global _latest
+    covariance = np.asarray(covariance, dtype=np.float64)
     held, asked = _latest, covariance.tobytes()
     if held is not None and held.covariance == asked and held.found.lower.shape == covariance.shape:
         return held.found
     lower = np.linalg.cholesky(covariance)
     half_log_det = np.log(lower.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
-    found = Factors(*(np.asarray(array, dtype=np.float64) for array in (lower, np.linalg.inv(lower), half_log_det)))
+    found = Factors(*(np.asarray(array) for array in (lower, np.linalg.inv(lower), half_log_det)))
     for array in found:
         array.setflags(write=False)
     _latest = _Latest(asked, found)

@@ -144,7 +144,8 @@ def select(
     Raises
     ------
     SpecError
-        For no specification, different columns, starts below 1, or folds that are fewer than 2 or more than the rows.
+        For no specification, different columns, starts below 1, folds that are fewer than 2 or more than the rows, or options in `loo`
+        that `mixtures.sample` has not or that are chosen here (rows, weights, pivot, random numbers).
     DataError
         If the data cannot be read, or have not these columns.
 
@@ -172,7 +173,7 @@ def select(
     )
     options = {} if isinstance(loo, bool) else dict(loo)
     if options:
-        import_module("mixtures.bayes.sample").check_options("select(loo=...)", options)
+        import_module("mixtures.bayes.sample").check_options("select(loo=...): sample", options)
     _check_columns_are_there(data, specs[0])
     generator = as_generator(rng)
     seeds = spawn_seeds(generator, 2 * len(specs))

@@ -189,7 +189,7 @@ def check_sampling(
 
 
 def check_options(call: str, options: Mapping[str, Any]) -> None:
-    """Refuse options to be handed on to `sample`, whose rows, weights and random numbers `call` chooses itself.
+    """Refuse options to be handed on to `sample`, whose rows, weights, pivot and random numbers `call` chooses itself.
 
     Raises
     ------

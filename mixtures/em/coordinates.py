@@ -111,6 +111,13 @@ class Coordinates:
         p = self.points(vector[None])
         return Params(p.weights[0], p.thetas)
 
+    def reached(self, vector: Array) -> Params | None:
+        """The parameters at coordinates (m,); None where they are beyond what floats hold."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            p = self.params(vector)
+        arrays = (p.weights, *(value for theta in p.thetas for value in theta.values()))
+        return p if all(np.isfinite(value).all() for value in arrays) else None
+
     def points(self, vectors: Array) -> Params:
         """The stacked points at coordinates (S, m)."""
         count = len(vectors)

@@ -97,6 +97,16 @@ class Run:
         self.passes += 1
         return self.program.evaluate(p, self.method.assign)
 
+    def tried(self, p: Params | None) -> Evaluation | None:
+        """A pass at a point that nobody has looked at yet; None where it has no density, or is none, of which nobody is warned."""
+        if p is None:
+            return None
+        try:
+            with np.errstate(all="ignore"):
+                return self.evaluate(p)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            return None
+
     def accept(self, p: Params, evaluation: Evaluation) -> None:
         """Move to p.
 
@@ -163,14 +173,10 @@ class SQUAREM(Method):
         first = run.p
         second = run.program.m_step(run.evaluation, first)
         leap = _leap(run.program, start, first, second)
-        if leap is not None:
-            try:
-                evaluation = run.evaluate(leap)
-            except (DegenerateComponentError, np.linalg.LinAlgError):
-                evaluation = None
-            if evaluation is not None and evaluation.objective >= run.evaluation.objective:
-                run.accept(leap, evaluation)
-                return
+        evaluation = run.tried(leap)
+        if leap is not None and evaluation is not None and evaluation.objective >= run.evaluation.objective:
+            run.accept(leap, evaluation)
+            return
         run.accept(second, run.evaluate(second))
 
     def crowd_cycle(self, crowd: Crowd) -> None:
@@ -193,8 +199,7 @@ def _leap(program: Program, start: Params, first: Params, second: Params) -> Par
     alpha = length / bend
     if alpha <= 1.0:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        return coordinates.params(a + 2.0 * alpha * r + alpha**2 * v)
+    return coordinates.reached(a + 2.0 * alpha * r + alpha**2 * v)
 
 
 @dataclass(frozen=True)

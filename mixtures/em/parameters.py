@@ -53,7 +53,7 @@ class Parameters(Mapping[str, Array]):
                     f"Unknown parameter {name!r}.{nearest(name, expected)} This specification has {', '.join(expected)}."
                 )
         found: dict[str, Array] = {}
-        self.specification, self._standard = spec, None
+        self.specification = spec
         known = _known(spec)
         for name, (shape, parameter) in expected.items():
             if name not in given and name in known and not np.isnan(known[name]).any():
@@ -97,7 +97,7 @@ class Parameters(Mapping[str, Array]):
     def of(cls, spec: Mixture, p: Params) -> Parameters:
         """From the engine's parameters in data units, without checks."""
         self = object.__new__(cls)
-        self.specification, self._standard, self._values = spec, None, _named(spec, p)
+        self.specification, self._values = spec, _named(spec, p)
         return self
 
     @classmethod
@@ -107,7 +107,7 @@ class Parameters(Mapping[str, Array]):
         self.specification, self._standard = spec, (units, p)
         return self
 
-    _standard: tuple[Units, Params] | None
+    _standard: tuple[Units, Params] | None = None
     """The point as an engine took or gave it, and in which units."""
 
     @cached_property
@@ -117,7 +117,7 @@ class Parameters(Mapping[str, Array]):
         return _named(self.specification, units.to_data(p))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"specification": self.specification, "_standard": None, "_values": self._values}
+        return {"specification": self.specification, "_values": self._values}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -126,9 +126,10 @@ class Parameters(Mapping[str, Array]):
 
     def standard(self, units: Units) -> Params:
         """The engine's form, in its units."""
-        if self._standard is None or self._standard[0] is not units:
-            self._standard = units, units.to_standard(self.params())
-        return self._standard[1]
+        held = self._standard
+        if held is None or held[0] is not units:
+            self._standard = held = units, units.to_standard(self.params())
+        return held[1]
 
     def params(self) -> Params:
         """The engine's form, in data units."""
@@ -193,7 +194,7 @@ def _known(spec: Mixture) -> dict[str, Array]:
     found = {}
     for group in spec.groups:
         for name, layout in group.layout.items():
-            if not layout.free.all():
+            if not layout.all_free:
                 found[group.names[name]] = np.where(layout.free, np.nan, layout.fixed)
     return found
 

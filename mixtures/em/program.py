@@ -341,7 +341,7 @@ class Program:
         DataError
             Naming the first of them, its values, and how many there are.
         """
-        if self.fixed_weights is None and all(layout.free.all() for g in self.groups for layout in g.layout.values()):
+        if self.fixed_weights is None and all(layout.all_free for g in self.groups for layout in g.layout.values()):
             return
         inside = self._with_fixed_entries(self.neutral())
         joint = (self.log_joint(inside, block) for block in self.blocks())
@@ -423,7 +423,7 @@ class Program:
         thetas = [dict(theta) for theta in self.neutral().thetas]
         for compiled, theta in zip(self.groups, thetas, strict=True):
             for name, layout in compiled.layout.items():
-                theta[name] = np.where(layout.free, theta[name], layout.fixed)
+                theta[name] = layout.filled(theta[name])
             for term in compiled.terms:
                 groups = [compiled.layout[name].groups for name in term.parameters]
                 drawn = term.prior.draw(_domains(compiled, term), term.numbers, groups, rng)

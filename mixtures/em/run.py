@@ -219,38 +219,30 @@ def _newton_step(
     """The Newton step, shortened until the objective does not fall; None where no length will do."""
     here = coordinates.vector(run.p)
     for length in (1.0, 0.5, 0.25, 0.1) if far else (1.0,):
-        candidate = _reached(coordinates, here + length * step)
-        if candidate is None:
-            continue
-        try:
-            evaluation = run.evaluate(candidate)
-        except (DegenerateComponentError, np.linalg.LinAlgError):
+        candidate = coordinates.reached(here + length * step)
+        evaluation = run.tried(candidate)
+        if candidate is None or evaluation is None:
             continue
         if evaluation.objective >= run.evaluation.objective - slack:
             return candidate, evaluation
     return None
 
 
-def _reached(coordinates: Coordinates, vector: Array) -> Params | None:
-    """The point at a vector of coordinates; None where its parameters are beyond what floats hold."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        p = coordinates.params(vector)
-    finite = all(np.isfinite(value).all() for theta in p.thetas for value in theta.values())
-    return p if finite and np.isfinite(p.weights).all() else None
-
-
 def _ascend(run: Run, coordinates: Coordinates, gradient: Array, information: Array) -> tuple[Array, Array]:
     """Steps like Newton's where the information is not positive definite, along each of its axes the way that rises.
 
-    They go on while one gains more than the method's cycles would in as many passes. The gradient and information of where they end.
+    They go on while one gains more than the method's last step, as often as there are coordinates, and passes are left. The gradient
+    and information of where they end.
 
     References
     ----------
     Dauphin et al. (2014), Identifying and attacking the saddle point problem in high-dimensional non-convex optimization, NeurIPS 27.
     """
-    by_cycles = (run.history[-1] - run.history[-2]) * coordinates.size if len(run.history) > 1 else np.inf
+    least = STALLED * abs(run.history[-1])
+    if len(run.history) > 1:
+        least = max(least, (run.history[-1] - run.history[-2]) * coordinates.size)
     for _ in range(MAX_NEWTON):
-        if not np.all(np.isfinite(information)):
+        if not np.all(np.isfinite(information)) or run.passes + 2 * coordinates.size >= run.method.max_passes:
             break
         scale, values, vectors = _axes(information, run.program.total)
         if values[0] > SINGULAR:
@@ -263,7 +255,7 @@ def _ascend(run: Run, coordinates: Coordinates, gradient: Array, information: Ar
         run.accept(*found)
         gradient, information = coordinates.gradient(run.evaluation, run.p), coordinates.information(run.p)
         run.passes += 2 * coordinates.size
-        if run.history[-1] - height < by_cycles:
+        if run.history[-1] - height <= least:
             break
     return gradient, information
 
@@ -288,12 +280,9 @@ def _escape_saddle(
     here, height = coordinates.vector(run.p), run.evaluation.objective
     for direction in (scale[:, None] * vectors[:, values < -1e-6]).T:
         for step in (1.0, -1.0, 0.3, -0.3, 0.1, -0.1, 0.03, -0.03):
-            candidate = _reached(coordinates, here + step * direction)
-            if candidate is None:
-                continue
-            try:
-                evaluation = run.evaluate(candidate)
-            except (DegenerateComponentError, np.linalg.LinAlgError):
+            candidate = coordinates.reached(here + step * direction)
+            evaluation = run.tried(candidate)
+            if candidate is None or evaluation is None:
                 continue
             if evaluation.objective > height + 1e-12 * abs(height):
                 run.accept(candidate, evaluation)

@@ -82,7 +82,9 @@ class Layout:
     @cached_property
     def estimated(self) -> NDArray[np.bool_]:
         """The entries (J, *shape) that owners own."""
-        return self.free & self.owners.reshape(-1, *(1,) * (self.free.ndim - 1))
+        found = self.free & self.owners.reshape(-1, *(1,) * (self.free.ndim - 1))
+        found.setflags(write=False)  # one array for everybody who asks
+        return found
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -95,7 +97,7 @@ class Layout:
         return int(self.sets[-1]) + 1
 
     def pooled(self, value: Array) -> Array:
-        """The value (J, ...) summed over the components that share one estimate, the same for each of them."""
+        """The value (J, ...) summed over the components that share one estimate, the same for each of them; itself where none do."""
         if self.all_own:
             return value
         total = np.zeros_like(value)
@@ -103,7 +105,7 @@ class Layout:
         return total[self.groups]
 
     def filled(self, best: Array) -> Array:
-        """Estimates (J, *shape) with fixed entries put in their place."""
+        """Estimates (J, *shape) with fixed entries put in their place; the array given where there are none."""
         return best if self.all_free else np.where(self.free, best, self.fixed)
 
 

@@ -24,7 +24,7 @@ __all__ = ["Gaussian", "canonical"]
 SMALLEST = 1e-140
 """Smaller standard deviations underflow when they are squared and multiplied."""
 _SOME = np.finfo(np.float64).smallest_normal
-"""In place of the mass of components that have none."""
+"""In place of masses that are 0, or too small to be divided by."""
 MOST_STEPS = 200
 """EM steps for the moments of rows with missing cells, which only scale a prior."""
 _STRUCTURES = ("full", "diagonal", "spherical")
@@ -282,7 +282,7 @@ class Gaussian(Family):
         rows = rows.reshape(len(rows), -1, 1)
         best = scatter * (0.5 / np.maximum(rows, _SOME))
         best = best + best.transpose(0, 2, 1)
-        return where.filled(best if rows.all() else np.where(rows > 0, best, now))
+        return where.filled(best if (rows > 0).all() else np.where(rows > 0, best, now))
 
     def _maximise_together(self, scatter: Array, rows: Array, now: Array, where: Layout) -> Array:
         from ..structures import maximise_structure

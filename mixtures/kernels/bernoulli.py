@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from .columns import tile_weights
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
-from .softmax import ROW, TILE, keep_rows, soft_tile
+from .softmax import ROW, TILE, soft_tile
 
 __all__ = ["ROWS", "VALUES", "WORD", "density", "pack", "statistics", "tabulate", "whole_pass", "width"]
 
@@ -301,12 +301,11 @@ def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zer
         tile_weights(v, start, begin, count, weight)
         for h in range(groups):
             _look_up(words, table, h, begin, count, origin, numbers, width * h * ROW)
-        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
+        value += soft_tile(joint, weight, count, work, mass, begin, rows)
         if count < TILE:
             every[:, count : count + ROWS] = 0.0
         for h in range(groups):
             _tally(words, numbers, width * h * ROW, h, begin, count, tally)
-        keep_rows(work[2], begin, count, rows)
     _count(tally, ones, zeros)
     return value
 

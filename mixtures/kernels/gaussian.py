@@ -12,7 +12,7 @@ from numba.core import types
 from .columns import standardised_column, tile_weights
 from .compiling import ROUNDING, SUMMING, Compiled, array, given, inner, read_only
 from .fetching import fetch, fetched_lines
-from .softmax import ROW, TILE, keep_rows, ratio_tile, soft_tile
+from .softmax import ROW, TILE, ratio_tile, soft_tile
 
 __all__ = [
     "density",
@@ -189,11 +189,10 @@ def _full_pass(
             fetch(values, columns, begin, lines, j, parts)
             _whiten(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], away, work[3], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
+        value += soft_tile(joint, weight, count, work, mass, begin, rows)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums(joint[j], y[j], first[j], second[j], count)
-        keep_rows(work[2], begin, count, rows)
     return value
 
 
@@ -213,11 +212,10 @@ def _pair_pass(
             fetch(values, columns, begin, lines, j, parts)
             _whiten_two(x[0], mean[j], inverse[j], constant[j], y[j], joint[j], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
+        value += soft_tile(joint, weight, count, work, mass, begin, rows)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _sums_two(joint[j], y[j], first[j], second[j], count)
-        keep_rows(work[2], begin, count, rows)
     return value
 
 
@@ -355,11 +353,10 @@ def _diagonal_pass(
             fetch(values, columns, begin, lines, j, parts)
             _scale(x, mean[j], inverse[j], constant[j], y[j], True, joint[j], work[2], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += soft_tile(joint, weight, count, work, mass, rows.size > 0)
+        value += soft_tile(joint, weight, count, work, mass, begin, rows)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             _diagonal_sums(joint[j], y[j], first[j], second[j], count)
-        keep_rows(work[2], begin, count, rows)
     return value
 
 
@@ -379,11 +376,10 @@ def _single_pass(
             fetch(values, columns, begin, lines, j, parts)
             _scale_one(x[0], mean[j, 0], inverse[j, 0], constant[j], y[j], joint[j], count)
         fetch(values, columns, begin, lines, k, parts)
-        value += ratio_tile(joint, weight, count, work, rows.size > 0)
+        value += ratio_tile(joint, weight, count, work, begin, rows)
         for j in range(k):
             fetch(values, columns, begin, lines, k + 1 + j, parts)
             mass[j] += _sums_one(joint[j], work[1], y[j], first[j], second[j], count)
-        keep_rows(work[2], begin, count, rows)
     return value
 
 

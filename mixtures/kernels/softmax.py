@@ -9,7 +9,7 @@ from .columns import tile_weights
 from .compiling import ROUNDING, SUMMING, Compiled, array, inner, read_only
 from .numeric import exponential, logarithm
 
-__all__ = ["TILE", "keep_rows", "ratio_tile", "soft_tile", "softmax"]
+__all__ = ["TILE", "ratio_tile", "soft_tile", "softmax"]
 
 TILE = 256
 """Rows in a tile."""
@@ -121,48 +121,43 @@ def _weighted_sum(rows, v, count):
 
 
 @inner(ROUNDING)
-def ratio_tile(joint, v, count, work, alone):
-    """Ratios in place of joint (K, 256); the weighted sum of row values.
+def ratio_tile(joint, v, count, work, begin, rows):
+    """Ratios in place of joint (K, 256); the weighted sum of row values, which go to rows (n,) from row `begin` on unless that is empty.
 
-    Ratios times work[1] of work (>= 3, 256) are responsibilities times row weights; row values are left in work[2] if each is
-    wanted `alone`. Ratios are to the first entry where that is near the largest, which needs one exponential less.
+    Ratios times work[1] of work (>= 3, 256) are responsibilities times row weights. Ratios are to the first entry where that is
+    near the largest, which needs one exponential less.
     """
-    shares, rows = work[1], work[2]
+    shares, values = work[1], work[2]
     if _is_near(joint, count):
         first = joint[0]
         for b in range(TILE):
             shares[b] = 1.0
         _exponentials(joint, 1, first, shares, count)
-        if not alone and _is_constant(v, count):
+        if rows.size == 0 and _is_constant(v, count):
             value = v[0] * (_sum(first, count) + _inverted(shares))
             for b in range(count):
                 first[b] = 1.0
                 shares[b] *= v[0]
             return value
         for b in range(count):
-            rows[b] = first[b] + logarithm(shares[b])
+            values[b] = first[b] + logarithm(shares[b])
             first[b] = 1.0
     else:
-        _ratios_to_largest(joint, work[0], shares, rows, count)
-    for b in range(count):
-        shares[b] = v[b] / (shares[b] if shares[b] > 0.0 else 1.0)
-    return _weighted_sum(rows, v, count)
-
-
-@inner(ROUNDING)
-def soft_tile(joint, v, count, work, mass, alone):
-    """As `ratio_tile`, with responsibilities times row weights in place of joint, their sums added to mass (K,)."""
-    value = ratio_tile(joint, v, count, work, alone)
-    _normalised(joint, work[1], mass, count)
-    return value
-
-
-@inner(ROUNDING)
-def keep_rows(values, begin, count, rows):
-    """Row values (256,) of a tile that begins at row `begin`, to rows (n,) unless that is empty."""
+        _ratios_to_largest(joint, work[0], shares, values, count)
     if rows.size > 0:
         for b in range(count):
             rows[begin + b] = values[b]
+    for b in range(count):
+        shares[b] = v[b] / (shares[b] if shares[b] > 0.0 else 1.0)
+    return _weighted_sum(values, v, count)
+
+
+@inner(ROUNDING)
+def soft_tile(joint, v, count, work, mass, begin, rows):
+    """As `ratio_tile`, with responsibilities times row weights in place of joint, their sums added to mass (K,)."""
+    value = ratio_tile(joint, v, count, work, begin, rows)
+    _normalised(joint, work[1], mass, count)
+    return value
 
 
 def _softmax(joint, v, start, stop, rows, mass):
@@ -174,8 +169,7 @@ def _softmax(joint, v, start, stop, rows, mass):
         begin = start + tile * TILE
         count = min(TILE, stop - begin)
         tile_weights(v, start, begin, count, weight)
-        value += soft_tile(joint[tile], weight, count, work, mass, rows.size > 0)
-        keep_rows(work[2], begin, count, rows)
+        value += soft_tile(joint[tile], weight, count, work, mass, begin, rows)
     return value
 
 

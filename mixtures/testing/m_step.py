@@ -91,7 +91,7 @@ def prior_and_data_take_turns(case: Case) -> None:
 def units_do_not_matter(case: Case) -> None:
     """For families whose columns have units: other units give the same density and the same EM steps."""
     center, scale = case.block.standardise(case.x, np.ones(len(case.x)))
-    given = any(not layout.free.all() for layout in case.layout.values())
+    given = any(not layout.all_free for layout in case.layout.values())
     if given or (np.all(center == 0) and np.all(scale == 1)):
         return
     case = replace(case, block=case.block.without_priors())  # numbers that the user gives are in the data's units

@@ -15,7 +15,8 @@ from mixtures.bayes.op import RowMixture, parts_of
 from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
-from mixtures.kernels.fetching import SMALL
+from mixtures.kernels import fetching
+from mixtures.kernels.softmax import TILE
 
 SPECS = {
     "one normal column": lambda k: mx.Mixture(mx.Gaussian("x0"), n_components=k),
@@ -130,25 +131,59 @@ def test_rows_and_weights_of_any_layout_give_the_same_bits(name, layout):
             np.testing.assert_array_equal(own[key], mine[key], err_msg=key)
 
 
-@pytest.mark.parametrize("layout", ["rows one after the other", *LAYOUTS])
 @pytest.mark.parametrize(("columns", "n"), [(1, 600_100), (2, 300_100), (3, 200_100)])
-def test_rows_fetched_ahead_from_memory_give_the_numbers_of_formulas(columns, n, layout):
+def test_rows_fetched_ahead_from_memory_give_the_numbers_of_formulas(columns, n):
     rng = np.random.default_rng(columns)
     x = rng.normal(size=(n, columns)) + 3.0 * rng.integers(2, size=(n, 1))
-    x = np.array(LAYOUTS[layout](x) if layout in LAYOUTS else x, order="K", copy=False)
-    assert x.nbytes > SMALL  # below nothing is fetched ahead
+    assert x.nbytes > fetching.SMALL  # below nothing is fetched ahead
     spec = mx.Mixture(mx.Gaussian(*(f"x{j}" for j in range(columns))), n_components=2)
     slow, fast = both(spec, x, None)
-    p = slow.to_standard(
-        Params(
-            np.full(2, 0.5),
-            ({"mean": np.array([[0.0], [3.0]]) + np.zeros(columns), "covariance": np.array([np.eye(columns)] * 2)},),
-        )
-    )
+    start = {
+        "mean": np.array([[0.0], [3.0]]) + np.zeros(columns),
+        "covariance": np.array([np.eye(columns)] * 2),
+    }
+    p = slow.to_standard(Params(np.full(2, 0.5), (start,)))
     a, b = slow.evaluate(p), fast.evaluate(p)
     assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
     for name, value in a.statistics[0].items():
         np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-10, atol=1e-10 * n, err_msg=name)
+    for layout in LAYOUTS.values():
+        moved = fast.passes.on(layout(fast.passes.values), fast.passes.v)
+        assert moved.evaluate(p.weights, p.thetas)[0] == b.log_likelihood
+
+
+@pytest.mark.parametrize(
+    ("shape", "order", "used"),
+    [((400_000, 2), "C", [0, 1]), ((300_000, 3), "C", [2, 0]), ((600_000, 1), "C", [0]), ((400_000, 2), "F", [1, 0])],
+)
+def test_all_parts_together_fetch_the_lines_of_the_tile_ahead(shape, order, used, monkeypatch):
+    values, columns, parts, asked = np.empty(shape, order=order), np.array(used), 7, []
+    monkeypatch.setattr(fetching, "_ask", lambda _, offset: asked.append(int(offset)))
+    lines = fetching.fetched_lines.py_func(values, columns, parts)
+    assert 0 < lines <= fetching.AT_ONCE * parts
+    begin = 100 * TILE
+    for part in range(parts):
+        fetching.fetch.py_func(values, columns, begin, lines, part, parts)
+    assert len(asked) == len(set(asked)) == lines
+    rows = np.arange(begin + fetching.DISTANCE * TILE, begin + (fetching.DISTANCE + 1) * TILE)
+    wanted = rows[:, None] * values.strides[0] + columns * values.strides[1]
+    fetched = np.array(sorted(asked))
+    near = fetched[np.searchsorted(fetched, wanted, side="right") - 1]
+    assert np.all((wanted - near >= 0) & (wanted - near < fetching.LINE))
+    asked.clear()
+    fetching.fetch.py_func(
+        values, columns, shape[0] - 2 * TILE, lines, 0, parts
+    )  # nothing lies ahead of the last tiles
+    assert not asked
+
+
+def test_nothing_is_fetched_ahead_of_small_or_wide_or_turned_rows():
+    lines = fetching.fetched_lines.py_func
+    one = np.array([0])
+    assert lines(np.empty((1000, 1)), one, 7) == 0
+    assert lines(np.empty((100_000, 50)), one, 7) == 0
+    assert lines(np.empty((600_000, 2))[::-1], one, 7) == 0
+    assert lines(np.broadcast_to(1.0, (10_000_000, 1)), one, 7) == 0
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
@@ -185,7 +220,7 @@ def test_soft_max_is_scipys_however_far_entries_lie_apart(k, n, spread, weight, 
     from scipy.special import logsumexp
     from scipy.special import softmax as scipy_softmax
 
-    from mixtures.kernels.softmax import ROW, TILE, softmax
+    from mixtures.kernels.softmax import ROW, softmax
 
     rng = np.random.default_rng(seed)
     entries = rng.normal(size=(n, k)) * spread * rng.integers(0, 2, size=(n, 1)) + rng.normal(size=(n, k))

@@ -9,7 +9,7 @@ import mixtures as mx
 from mixtures.em.coordinates import Coordinates
 from mixtures.em.methods import Run
 from mixtures.em.program import Program
-from mixtures.em.run import FIRST_FINISH, _ascend, _reached
+from mixtures.em.run import FIRST_FINISH, _ascend, climb
 from mixtures.em.starts import StartMaker
 
 STRUCTURES = ["full", "diagonal", "spherical"]
@@ -196,6 +196,20 @@ def test_steps_where_information_is_not_positive_definite_rise_and_say_where_the
     np.testing.assert_allclose(information, coordinates.information(run.p))
 
 
+def test_those_steps_end_on_a_flat_ridge_and_where_passes_do():
+    data = {"b0": np.arange(500) % 5 == 0}
+    flat = mx.fit(mx.Mixture(mx.Bernoulli("b0"), n_components=2), data, rng=1, starts=10)
+    assert flat.n_passes < 10 * 60
+    lsat6, items = mx.load_dataset("lsat6"), (f"item{j}" for j in range(1, 6))
+    spec, bound = mx.Mixture(mx.Bernoulli(*items), n_components=3), 60
+    rows = spec.rows(lsat6, sample_weight="count")
+    program = Program(spec.resolve(rows), rows)
+    coordinates = 17
+    for seed in range(5):
+        start = StartMaker.of(program).make("random shares", np.random.default_rng(seed))
+        assert climb(program, mx.SQUAREM(max_passes=bound), start).passes <= bound + 2 * (2 * coordinates)
+
+
 def test_steps_beyond_what_floats_hold_are_not_taken_and_nobody_is_warned():
     spec = mx.Mixture(mx.Gaussian("velocity"), n_components=2)
     rows = spec.rows({"velocity": mx.load_dataset("galaxies").iloc[:, 0]})
@@ -203,8 +217,8 @@ def test_steps_beyond_what_floats_hold_are_not_taken_and_nobody_is_warned():
     p = StartMaker.of(program).make("k-means", np.random.default_rng(1))
     coordinates = Coordinates(program, p)
     here = coordinates.vector(p)
-    assert _reached(coordinates, here + 500.0 * (np.arange(len(here)) == len(here) - 1)) is None
-    back = _reached(coordinates, here)
+    assert coordinates.reached(here + 500.0 * (np.arange(len(here)) == len(here) - 1)) is None
+    back = coordinates.reached(here)
     np.testing.assert_allclose(back.thetas[0]["covariance"], p.thetas[0]["covariance"], rtol=1e-12)
 
 
