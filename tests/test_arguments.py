@@ -67,7 +67,7 @@ def test_what_is_no_table_is_refused(entry, wrong):
         (lambda: mx.sample(SPEC, DATA, pivot=3), r"sample\(pivot=\.\.\.\): pass what mx\.fit returns.*int 3"),
         (lambda: mx.loo(None), r"loo\(posterior\): pass what mx\.sample returns; found None"),
         (lambda: mx.load(None), r"load\(path\): pass the name of a file.*found None"),
-        (lambda: mx.fit(SPEC, DATA, threads=-5), r"fit\(threads=-5\): an integer >= 1"),
+        (lambda: mx.fit(SPEC, DATA, threads=-5), r"fit\(threads=-5\): None or an integer >= 1"),
         (lambda: mx.fit(SPEC, DATA, threads="two"), r"fit\(threads='two'\)"),
         (lambda: mx.compile_em(SPEC, DATA, threads=0), r"threads=0"),
         (lambda: mx.fit(SPEC, DATA, threshold=np.nan), r"fit\(threshold=nan\): a finite number >= 0"),
