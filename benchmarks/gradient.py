@@ -3,8 +3,8 @@
 Hand-written models are what the documentation of PyMC shows: `pm.NormalMixture`, `pm.Mixture` over `pm.MvNormal`, one for all
 components ("batch") or one for each ("list"), and a `pm.Potential` with a log-sum-exp for rows of Bernoulli items; PyTensor compiles
 them in its default mode. Ours is compiled in two ways: by numba's linker, which is what nutpie does and PyTensor's default from version
-3 on, and as `mx.sample` does, with the help of a second process where there are two processors. Compile times are of new processes
-with empty caches.
+3 on, and by the one of `mx.sample` with PyMC's NUTS; both with the help of a second process where there are two processors, as
+`mx.sample` has it. Compile times are of new processes with empty caches.
 """
 
 from __future__ import annotations
@@ -132,20 +132,22 @@ def in_way(case: str, way: str) -> Callable[[], object]:
     from mixtures.bayes import stack
     from mixtures.bayes.metric import sampled_density
     from mixtures.bayes.op import RowMixture
-    from mixtures.kernels.ahead import ask, compiling_ahead
+    from mixtures.kernels.ahead import compiling_ahead
 
     make, by_hand, _ = CASES[case]
     spec, data = make()
-    if way == "sample":
-        rows = spec.rows(data)
-        likelihood, shape = RowMixture.of(spec, rows.values), (len(rows.values), spec.n_components)
-        with compiling_ahead():  # a second process, while this one builds and compiles the rest
-            ask(likelihood.compiled_for(*shape))
-            model = mx.compile_pymc(spec, data)
+    if way in by_hand:
+        model = by_hand[way](data)
+        return compiled(model, model.logp_dlogp_function(ravel_inputs=True, trust_input=True))
+    rows = spec.rows(data)
+    likelihood, shape = RowMixture.of(spec, rows.values), (len(rows.values), spec.n_components)
+    with compiling_ahead():  # a second process, while this one builds and compiles the rest
+        likelihood.compile_ahead(*shape)
+        model = mx.compile_pymc(spec, data)
+        if way == "sample":
             mode = stack.sampling_mode(native=likelihood.kernels_pay(*shape))
             return compiled(model, sampled_density(model, mode))
-    model, mode = (mx.compile_pymc(spec, data), "NUMBA") if way in OURS else (by_hand[way](data), None)
-    return compiled(model, model.logp_dlogp_function(ravel_inputs=True, trust_input=True, mode=mode))
+        return compiled(model, model.logp_dlogp_function(ravel_inputs=True, trust_input=True, mode="NUMBA"))
 
 
 def compile_seconds(case: str, way: str) -> float:

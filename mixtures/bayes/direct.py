@@ -125,6 +125,8 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
                 inputs.append(f"c{i}_{j}")
             outputs = _places(outputs, own)
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
+    for own in natives.values():
+        own.function.expect()
     ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
     scope |= {one: _at_first_call(scope, one, natives) for one in natives}
     results = [_result(variable, name(variable), scope) for variable in fgraph.outputs]
@@ -190,6 +192,9 @@ def _at_first_call(scope: dict[str, Any], name: str, natives: dict[str, Any]) ->
     """What stands in its place in `scope` until it is called, when all compiled functions are loaded."""
 
     def first(*inputs: Any) -> Any:
+        from ..kernels.compiling import make_expected_ready
+
+        make_expected_ready()
         for one, native in natives.items():
             scope[one] = native.function.ready
         return scope[name](*inputs)
@@ -208,7 +213,7 @@ def _in_numpy(node: Apply) -> Call | None:
         return _dimshuffle(op.new_order, node.inputs[0].type.ndim)
     if isinstance(op, Reshape) and isinstance(node.inputs[1], Constant):
         shape = tuple(int(n) for n in node.inputs[1].data)
-        return lambda x, _: np.reshape(x, shape)
+        return (lambda x, _: x.reshape(shape)) if node.inputs[0].type.ndim else (lambda x, _: np.reshape(x, shape))
     if isinstance(op, Join):
         return _join(node)
     return None

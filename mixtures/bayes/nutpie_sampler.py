@@ -13,36 +13,54 @@ from ..errors import FitError
 from .chains import ChainStart
 from .compile import free_values
 
-__all__ = ["POOL", "draw_with_nutpie"]
+__all__ = ["POOL", "Nutpie"]
 
 POOL = 16
 """Starts that every chain picks one of, by its own seed."""
 
 
-def draw_with_nutpie(
-    model: pm.Model,
-    program: Program,
-    starts: list[ChainStart],
-    *,
-    random_seed: int,
-    progressbar: bool,
-    **settings: Any,
-) -> Any:
-    """Draws of nutpie's NUTS; every chain begins at one of `starts`, picked by its seed.
+class Nutpie:
+    """nutpie's NUTS on a model; it compiles the model itself.
 
     Raises
     ------
     FitError
         If nutpie is not installed.
     """
-    try:
-        import nutpie
-    except ImportError:
-        raise FitError(
-            "nuts_sampler='nutpie' needs nutpie: pip install 'mixtures-toolkit[fast]', or use nuts_sampler='pymc'."
-        ) from None
-    compiled = nutpie.compile_pymc_model(model, initial_points=_random_starts(program, starts), jitter_rvs=set())
-    return nutpie.sample(compiled, seed=random_seed, progress_bar=progressbar, save_warmup=False, **settings)
+
+    def __init__(self, model: pm.Model, program: Program, target_accept: float) -> None:
+        try:
+            import nutpie
+        except ImportError:
+            raise FitError(
+                "nuts_sampler='nutpie' needs nutpie: pip install 'mixtures-toolkit[fast]', or use nuts_sampler='pymc'."
+            ) from None
+        self.library: Any = nutpie
+        self.model, self.program, self.target_accept = model, program, target_accept
+
+    def prepare(self, starts: list[ChainStart]) -> None:
+        """Compile the model; every chain will begin at one of `starts`, picked by its seed."""
+        from ..kernels.compiling import make_expected_ready
+
+        first = _random_starts(self.program, starts)
+        self.compiled = self.library.compile_pymc_model(self.model, initial_points=first, jitter_rvs=set())
+        make_expected_ready()  # before nutpie's threads call it
+
+    @property
+    def knows_its_matrix(self) -> bool:
+        """nutpie adapts a mass matrix of its own."""
+        return False
+
+    def draw(self, *, random_seed: int, progressbar: bool, **settings: Any) -> Any:
+        """What nutpie hands back."""
+        return self.library.sample(
+            self.compiled,
+            seed=random_seed,
+            progress_bar=progressbar,
+            save_warmup=False,
+            target_accept=self.target_accept,
+            **settings,
+        )
 
 
 def _random_starts(program: Program, starts: list[ChainStart]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ come from one node of the graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
 from ..families.kept import unchanging
 from ..families.missing import observed_cells
+from ..kernels.ahead import ask
 from ..kernels.threads import run
 from ..spec import Mixture
 from .stack import Native, disconnected, register_native
@@ -27,7 +28,6 @@ from .totals import Summable
 
 if TYPE_CHECKING:
     from ..kernels.bound import Kernel
-    from ..kernels.compiling import Compiled
 
 __all__ = ["Part", "RowMixture", "parts_of"]
 
@@ -210,14 +210,22 @@ class RowMixture(Summable):
             run(one, len(draws), threads)
             return
         columns = [np.ascontiguousarray(x[:, part.columns]) for part in self.parts]
-        for some, joint in joints_of_draws(self.parts, columns, draws):
+
+        def put(some: slice, joint: Array) -> None:
             with np.errstate(all="ignore"):
                 out[some] = allocated(joint)[0]
 
-    def compiled_for(self, n: int, n_components: int) -> list[Compiled]:
-        """The one compiled function that does all of `evaluate` for n rows, where there is one."""
+        joints_of_draws(self.parts, columns, draws, put, threads)
+
+    def compile_ahead(self, n: int, n_components: int) -> None:
+        """Within `compiling_ahead`, have what does `evaluate` for n rows compiled before it is called, by two processes.
+
+        The other one begins with the passes over rows; this one will with the function that calls them.
+        """
         native = self._chosen(n, n_components)
-        return [] if native is None else [native.function]
+        if native is not None:
+            native.function.expect()
+            ask(native.function.called.values() or [native.function])
 
     def kernels_pay(self, n: int, n_components: int) -> bool:
         """Whether n rows are enough for compiled functions, which a sampler calls ten thousand times."""
@@ -357,17 +365,27 @@ Draw = tuple[Array, Sequence[Theta]]
 
 
 def joints_of_draws(
-    parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]
-) -> Iterator[tuple[slice, Array]]:
-    """Slices of the draws with log(w f) of rows under them, (draws, K, n): as many at a time as arrays of a good size hold."""
+    parts: Sequence[Part],
+    columns: Sequence[Array],
+    draws: Sequence[Draw],
+    use: Callable[[slice, Array], None],
+    threads: int = 1,
+) -> None:
+    """Call `use` with slices of the draws and log(w f) of rows under them, (draws, K, n).
+
+    As many draws at a time as arrays of a good size hold; on several threads, side by side.
+    """
     step = max(1, AT_ONCE // max(1, len(columns[0]) * len(draws[0][0])))
     if not all(part.names for part in parts):  # a block without parameters does not see how many draws there are
         step = 1
-    for s in range(0, len(draws), step):
-        some = slice(s, s + step)
+
+    def one(index: int) -> None:
+        some = slice(index * step, (index + 1) * step)
         with np.errstate(all="ignore"):
             joint = _joint_of_draws(parts, columns, draws[some])
-        yield some, joint
+        use(some, joint)
+
+    run(one, -(-len(draws) // step), threads)
 
 
 def _joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]) -> Array:

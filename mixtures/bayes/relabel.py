@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..families.base import Array, Theta
+from ..kernels.threads import one_blas_thread, thread_count
 from ..matching import match_components, shares_of
 from ..spec import Mixture, free_dim, free_entry_dim
 from .op import allocated, joints_of_draws, parts_of
@@ -70,7 +71,8 @@ def relabel(
     agreement = np.empty((len(draws), spec.n_components, spec.n_components))
     entropy = np.empty(len(draws))
     total = weights.sum()
-    for some, joint in joints_of_draws(parts, columns, draws):
+
+    def match(some: slice, joint: Array) -> None:
         with np.errstate(all="ignore"):
             value, responsibilities = allocated(joint)
             surprise = responsibilities * (value[:, None] - joint)
@@ -78,6 +80,9 @@ def relabel(
             surprise = np.where(responsibilities > 0, surprise, 0.0)
         agreement[some] = shares @ responsibilities.transpose(0, 2, 1)
         entropy[some] = surprise.sum(axis=1) @ weights / total
+
+    with one_blas_thread():
+        joints_of_draws(parts, columns, draws, match, thread_count())
     return _matched(spec, agreement, mass, entropy)
 
 

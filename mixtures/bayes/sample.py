@@ -19,7 +19,7 @@ from ..arguments import check_kind, check_whole
 from ..em.program import Program
 from ..em.status import Status
 from ..errors import InterruptedRunError, SpecError, nearest
-from ..kernels.ahead import ask, compiling_ahead
+from ..kernels.ahead import compiling_ahead
 from ..results import EMFit, fit
 from ..rng import RNGLike, as_generator, spawn_seeds
 from ..spec import Mixture, check_specification
@@ -28,7 +28,7 @@ from .chains import ChainStart, chain_starts
 from .compile import compile_pymc, free_values
 from .container import assemble
 from .metric import NearestPotential, informed_step, sampled_density
-from .nutpie_sampler import POOL, draw_with_nutpie
+from .nutpie_sampler import POOL, Nutpie
 from .op import RowMixture
 from .recorder import Recorder
 
@@ -130,23 +130,22 @@ def sample(
         likelihood = RowMixture.of(resolved, rows.values)
         with _quiet(not show):
             with compiling_ahead():  # another process compiles while this one fits
-                if not pooled:
-                    ask(likelihood.compiled_for(len(rows.values), program.n_components))
+                likelihood.compile_ahead(len(rows.values), program.n_components)
                 model = compile_pymc(resolved, rows)
                 if not model.free_RVs:
                     raise SpecError(f"{spec!r}: every parameter is fixed, so there is nothing to draw. Leave one free.")
-                nuts = None if pooled else _NUTS(model, program, likelihood, target_accept)
+                nuts: Nutpie | _NUTS
+                if pooled:
+                    nuts = Nutpie(model, program, target_accept)
+                else:
+                    nuts = _NUTS(model, program, likelihood, target_accept)
                 pivot = pivot or _fit(resolved, rows, estimate, seed_fit)
                 chosen = np.random.default_rng(seed_starts)
                 starts = chain_starts(program, pivot.params, POOL if pooled else chains, chosen)
-                if nuts is not None:
-                    nuts.prepare(starts)
+                nuts.prepare(starts)
             if tune is None:
-                settings["tune"] = TUNE_STEPS if nuts is not None and nuts.knows_its_matrix else TUNE
-            if nuts is None:
-                trace = draw_with_nutpie(model, program, starts, target_accept=target_accept, **settings)
-            else:
-                trace = nuts.draw(**settings)
+                settings["tune"] = TUNE_STEPS if nuts.knows_its_matrix else TUNE
+            trace = nuts.draw(**settings)
     except KeyboardInterrupt:
         raise InterruptedRunError(INTERRUPTED) from None
     posterior = stack.group(trace, "posterior")

@@ -106,26 +106,19 @@ def _in_numba(native: Native, node: Any, compile_function: Callable[..., Any]) -
 
     Outputs without axes are arrays there, as PyTensor has them; our functions give numbers.
     """
-    from ..kernels.compiling import source_hash
-
     own, n_inputs = native.function, len(node.inputs)
+    own.expect()
     numbers = [i for i, output in enumerate(node.outputs) if not output.type.ndim]
     said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
-    linked = own.linked()
-    digest = hashlib.sha256(
-        f"{source_hash()} {linked.__qualname__} {n_inputs} {said} {native.outputs} {numbers}".encode()
-    ).hexdigest()
-    function = compile_function(linked, fastmath=own.fastmath, error_model="numpy")
-    if native.constants or native.outputs or numbers:
-        inputs = ", ".join(f"x{i}" for i in range(n_inputs))
-        names = {f"c{i}": constant for i, constant in enumerate(native.constants)}
-        places = native.outputs or range(len(node.outputs))
-        parts = [f"found[{place}]" for place in places] if len(node.outputs) > 1 or native.outputs else ["found"]
-        results = ", ".join(f"asarray({one})" if i in numbers else one for i, one in enumerate(parts))
-        scope: dict[str, Any] = {"function": function, "asarray": np.asarray, **names}
-        exec(f"def native({inputs}):\n    found = function({', '.join([inputs, *names])})\n    return {results}", scope)
-        function = compile_function(scope["native"])
-    return function, f"mixtures {digest}"
+    digest = hashlib.sha256(f"{own.link.symbol} {n_inputs} {said} {native.outputs} {numbers}".encode()).hexdigest()
+    inputs = ", ".join(f"x{i}" for i in range(n_inputs))
+    names = {f"c{i}": constant for i, constant in enumerate(native.constants)}
+    places = native.outputs or range(len(node.outputs))
+    parts = [f"found[{place}]" for place in places] if len(node.outputs) > 1 or native.outputs else ["found"]
+    results = ", ".join(f"asarray({one})" if i in numbers else one for i, one in enumerate(parts))
+    scope: dict[str, Any] = {"function": own.link.call, "asarray": np.asarray, **names}
+    exec(f"def native({inputs}):\n    found = function({', '.join([inputs, *names])})\n    return {results}", scope)
+    return compile_function(scope["native"]), f"mixtures {digest}"
 
 
 def sampling_mode(*, native: bool = False) -> Any:

@@ -18,7 +18,7 @@ from .threads import thread_count
 if TYPE_CHECKING:
     from .compiling import Compiled
 
-__all__ = ["ask", "compiling_ahead", "wait_for", "work"]
+__all__ = ["ask", "compiling_ahead", "is_asked", "wait_for", "work"]
 
 _WORK = "import sys; sys.path.append(sys.argv[1]); from mixtures.kernels.ahead import work; work()"
 
@@ -54,6 +54,12 @@ def ask(functions: Iterable[Compiled]) -> None:
         session.ask(functions)
 
 
+def is_asked(function: Compiled) -> bool:
+    """Whether another process has been asked for this function."""
+    session = _session
+    return session is not None and function.name in session.asked
+
+
 def wait_for(function: Compiled) -> None:
     """Wait until another process is done with this function, if one has begun it."""
     session = _session
@@ -75,9 +81,8 @@ class Session:
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(self, functions: Iterable[Compiled]) -> None:
-        """Put functions, and before them those that they call, at the end of the queue."""
-        wanted = [one for function in functions for one in (*function.called.values(), function)]
-        missing = [one.name for one in wanted if one.name and not one.kept]
+        """Put functions at the end of the queue."""
+        missing = [one.name for one in functions if one.name and not one.kept]
         names = [name for name in dict.fromkeys(missing) if name not in self.asked]
         if not names or os.getpid() != self.owner or not _can_help():
             return
@@ -145,5 +150,5 @@ def work() -> None:
         function = getattr(importlib.import_module(module), name)
         if not function.kept:
             os.write(1, line.encode())
-            _ = function.ready
+            _ = function.alone
             os.write(1, b"\n")

@@ -18,9 +18,10 @@ import numba
 from llvmlite.binding import get_host_cpu_name
 from numba.core import types
 
-from .ahead import wait_for
+from .ahead import ask, is_asked, wait_for
+from .linking import Link
 
-__all__ = ["ROUNDING", "SUMMING", "Compiled", "array", "given", "inner", "read_only"]
+__all__ = ["ROUNDING", "SUMMING", "Compiled", "array", "given", "inner", "make_expected_ready", "read_only"]
 
 ROUNDING = {"contract"}
 """Products and sums may fuse; nothing else changes, so that infinities and NaN keep their meaning."""
@@ -86,7 +87,7 @@ class Compiled:
     def kept(self) -> bool:
         """Whether it is ready, or its machine code is on disk, as far as is known."""
         mark = self._mark
-        return "ready" in self.__dict__ or (mark is not None and mark.exists())
+        return "alone" in self.__dict__ or (mark is not None and mark.exists())
 
     @property
     def _mark(self) -> Path | None:
@@ -105,15 +106,21 @@ class Compiled:
 
     @cached_property
     def ready(self) -> Callable[..., Any]:
-        """The compiled function, from the cache on disk where there is one."""
+        """The compiled function, from the cache on disk where there is one, and with it those that it calls."""
+        found = self.alone
+        for one in self.called.values():
+            _ = one.ready
+        return found
+
+    @cached_property
+    def alone(self) -> Callable[..., Any]:
+        """The compiled function; those that it calls are made ready by its first call."""
         with _LOCK:
-            if "ready" in self.__dict__:  # another thread has been here
-                return self.__dict__["ready"]
+            if "alone" in self.__dict__:  # another thread has been here
+                return self.__dict__["alone"]
             directory = cache_directory()
-            if directory is None:
+            if directory is None or not all(one.name for one in self.called.values()):  # a link for this process only
                 return self._compile(cache=False)
-            for one in self.called.values():
-                _ = one.ready
             wait_for(self)
             before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, directory
             try:
@@ -129,13 +136,29 @@ class Compiled:
 
     def _compile(self, *, cache: bool) -> Callable[..., Any]:
         options = {"fastmath": self.fastmath, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-        decorate = numba.njit(self.signature, cache=cache, **options)
-        return decorate(self.linked())
+        found = numba.njit(self.signature, cache=cache, **options)(self._linked())
+        self.link.set(found)
+        return found
 
-    def linked(self) -> Callable[..., Any]:
-        """The function with the ones of this class that it calls in their compiled form, which numba can link."""
+    @cached_property
+    def link(self) -> Link:
+        """What stands for it in other machine code, which may be loaded before this function is compiled."""
+        name = self.name or f"{self.function.__qualname__}:{id(self)}"
+        return Link(f"{name}:{source_hash() or os.getpid()}", self.signature, self._asked_for)
+
+    def expect(self) -> None:
+        """Have this function made ready as soon as any function is called that is not."""
+        if "alone" not in self.__dict__:
+            _expected[self] = None
+
+    def _asked_for(self) -> None:
+        make_expected_ready()
+        _ = self.ready
+
+    def _linked(self) -> Callable[..., Any]:
+        """The function with links to the ones of this class that it calls."""
         function: Any = self.function
-        called = {name: one.ready for name, one in self.called.items()}
+        called = {name: one.link.call for name, one in self.called.items()}
         if not called:
             return self.function
         linked: Any = FunctionType(function.__code__, {**function.__globals__, **called}, function.__name__)
@@ -147,6 +170,20 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Any:
         return self.ready(*args)
+
+
+_expected: dict[Compiled, None] = {}
+
+
+def make_expected_ready() -> None:
+    """Compile or load what is expected, with the help of another process from the end; last of all what it has been asked for before."""
+    expected = sorted(_expected, key=is_asked)
+    _expected.clear()
+    ask(reversed(expected))
+    for one in expected:
+        _ = one.alone
+    for one in expected:
+        _ = one.ready
 
 
 @cache
