@@ -176,6 +176,17 @@ class Passes:
         )
         return sum(values), mass, statistics
 
+    def step(self, weights: Array, thetas: Sequence[Theta]) -> tuple[float, dict[str, Array], Array, Theta] | None:
+        """A pass and the M-step of a mixture without restrictions, where one call does both and the rows are few enough for that to pay.
+
+        Returns log-likelihood, statistics, and the weights and parameters that maximise; None where there is no such call, or a
+        component fails.
+        """
+        whole = self.whole
+        if whole is None or whole.step is None or len(self._chunks) > 1:
+            return None
+        return whole.whole_step(self.v, weights, thetas[0])
+
     def _in_blocks(
         self,
         log_weights: Array,

@@ -110,12 +110,14 @@ class Evaluation:
     """What one pass at given parameters yields.
 
     log_likelihood and objective are in standardised units; mass (K,) sums the responsibilities; statistics has one entry per group.
+    `best` is what the M-step makes of them, where the pass has found that out too.
     """
 
     log_likelihood: float
     objective: float
     mass: Array
     statistics: tuple[dict[str, Array], ...]
+    best: Params | None = None
 
 
 class Program:
@@ -204,6 +206,13 @@ class Program:
             other.__dict__["passes"] = self.passes.on(rows.values, rows.weights)
         return other
 
+    @cached_property
+    def _is_unrestricted(self) -> bool:
+        """Whether the M-step is that of the likelihood alone for one block whose parameters are all free and each component's own."""
+        if self.is_map or self.fixed_weights is not None or len(self.groups) > 1:
+            return False
+        return all(layout.all_free and layout.all_own for layout in self.groups[0].layout.values())
+
     def _refuse_without_mode(self) -> None:
         if self.weight_numbers is not None and isinstance(self.spec.weights, Dirichlet):
             _refuse(self.spec.weights.mode_problem(self.weight_numbers), "weights")
@@ -272,6 +281,10 @@ class Program:
         """
         assign = assign or soft_assignment
         if assign is soft_assignment and self.passes is not None:
+            step = self.passes.step(p.weights, p.thetas) if self._is_unrestricted else None
+            if step is not None:
+                value, sums, weights, theta = step
+                return Evaluation(value, value, sums["mass"], (sums,), Params(weights, (theta,)))
             value, mass, statistics = self.passes.evaluate(p.weights, p.thetas)
             return Evaluation(value, value + (self.log_prior(p) if self.is_map else 0.0), mass, statistics)
         value = 0.0
@@ -298,6 +311,8 @@ class Program:
 
     def m_step(self, evaluation: Evaluation, p: Params) -> Params:
         """The parameters that maximise the expected complete-data objective, from statistics taken at p."""
+        if evaluation.best is not None:
+            return evaluation.best
         thetas = tuple(
             compiled.family.maximise(S, theta, compiled.layout, compiled.numbers if self.is_map else None)
             for compiled, S, theta in zip(self.groups, evaluation.statistics, p.thetas, strict=True)

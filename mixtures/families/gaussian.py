@@ -324,7 +324,10 @@ class Gaussian(Family):
         from ..kernels.bound import DiagonalGaussianKernel, FullGaussianKernel
 
         full = not self._along_columns and len(self.columns) > 1
-        return (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factors)
+        found = (FullGaussianKernel if full else DiagonalGaussianKernel)(rows, count, _factors)
+        if self.structure not in ("full", "diagonal"):
+            found.step = None
+        return found
 
     def degeneracy(self, theta: Theta, weights: Array) -> Array:
         """Smallest eigenvalue (J,) of each covariance where the pooled within-component covariance is the identity."""

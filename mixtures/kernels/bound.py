@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..families.base import Array, Family, Theta
 from ..linear import Factors
-from . import bernoulli, gaussian, scores
-from .compiling import Compiled
+from . import bernoulli, gaussian, scores, steps
+from .compiling import Compiled, ready_together
 from .softmax import ROW, TILE
 from .threads import run
 
@@ -47,6 +47,8 @@ class Kernel:
     """Row log densities and scores of mixtures of this block alone, in one call (see `mixtures.kernels.scores`)."""
     most_scored: float = math.inf
     """Most rows for which `scores` is faster than passes."""
+    step: Compiled | None = None
+    """The whole EM step of an unrestricted mixture of this block alone, in one call (see `mixtures.kernels.steps`)."""
     at_once = 1
     """Entries of a parameter in the time that one takes a Gaussian."""
 
@@ -78,6 +80,10 @@ class Kernel:
         self, at: Any, log_weights: Array, v: Array, start: int, stop: int, rows: Array, mass: Array, sums: Sums
     ) -> float:
         """A pass over rows start to stop: the sum of v times row values; mass (K,) and sums are added to."""
+        raise NotImplementedError
+
+    def whole_step(self, v: Array, weights: Array, theta: Theta) -> tuple[float, Sums, Array, Theta] | None:
+        """The sum of v times row values, statistics, and the weights and parameters that maximise; None where a component fails."""
         raise NotImplementedError
 
     def named(self, mass: Array, sums: Sums) -> Sums:
@@ -120,7 +126,30 @@ class NumPyKernel(Kernel):
         return sums
 
 
-class FullGaussianKernel(Kernel):
+class _GaussianKernel(Kernel):
+    whole = True
+
+    def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
+        self.count, self.d, self.factorise = count, len(rows.columns), factorise
+        self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
+
+    def whole_step(self, v: Array, weights: Array, theta: Theta) -> tuple[float, Sums, Array, Theta] | None:
+        assert self.step is not None
+        shapes = ((self.count,), (self.count, self.d), (self.count, self.d, self.d))
+        results = [np.empty(shape) for shape in (*shapes, *shapes)]
+        value = ready_together(self.step)(*self.source, v, weights, theta["mean"], theta["covariance"], *results)
+        mass, first, second, shares, mean, covariance = results
+        if value != value:
+            return None
+        return (
+            value,
+            {"mass": mass, "first": first, "second": second},
+            shares,
+            {"mean": mean, "covariance": covariance},
+        )
+
+
+class FullGaussianKernel(_GaussianKernel):
     """Gaussians with full covariances.
 
     Parameters
@@ -133,17 +162,14 @@ class FullGaussianKernel(Kernel):
         Factors of covariances (J, d, d).
     """
 
-    whole = True
-
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
-        self.count, self.d, self.factorise = count, len(rows.columns), factorise
+        super().__init__(rows, count, factorise)
         self.wide = 4 * -(-self.d // 4)
-        self.scores, self.one_pass = scores.full_scores, gaussian.full_pass
+        self.scores, self.one_pass, self.step = scores.full_scores, gaussian.full_pass, steps.full_step
         if self.d == 2:
-            self.scores, self.one_pass = scores.pair_scores, gaussian.pair_pass
+            self.scores, self.one_pass, self.step = scores.pair_scores, gaussian.pair_pass, steps.pair_step
         i, j = np.indices((self.d, self.d))
         self.mirrored = np.maximum(i, j) * self.wide + np.minimum(i, j)  # where the lower triangle has each entry
-        self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
         found = self.factorise(theta["covariance"])
@@ -191,17 +217,14 @@ class FullGaussianKernel(Kernel):
         return {"mass": mass, "first": sums["first"][:, : self.d].copy(), "second": second}
 
 
-class DiagonalGaussianKernel(Kernel):
+class DiagonalGaussianKernel(_GaussianKernel):
     """Gaussians of one column, or with diagonal covariances."""
 
-    whole = True
-
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
-        self.count, self.d, self.factorise = count, len(rows.columns), factorise
-        self.scores, self.one_pass = scores.diagonal_scores, gaussian.diagonal_pass
+        super().__init__(rows, count, factorise)
+        self.scores, self.one_pass, self.step = scores.diagonal_scores, gaussian.diagonal_pass, steps.diagonal_step
         if self.d == 1:
-            self.scores, self.one_pass = scores.single_scores, gaussian.single_pass
-        self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
+            self.scores, self.one_pass, self.step = scores.single_scores, gaussian.single_pass, steps.single_step
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
         sd = np.diagonal(self.factorise(theta["covariance"]).lower, axis1=1, axis2=2)

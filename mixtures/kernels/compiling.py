@@ -18,10 +18,20 @@ import numba
 from llvmlite.binding import get_host_cpu_name
 from numba.core import types
 
-from .ahead import ask, is_asked, wait_for
+from .ahead import ask, compiling_ahead, is_asked, wait_for
 from .linking import Link
 
-__all__ = ["ROUNDING", "SUMMING", "Compiled", "array", "given", "inner", "make_expected_ready", "read_only"]
+__all__ = [
+    "ROUNDING",
+    "SUMMING",
+    "Compiled",
+    "array",
+    "given",
+    "inner",
+    "make_expected_ready",
+    "read_only",
+    "ready_together",
+]
 
 ROUNDING = {"contract"}
 """Products and sums may fuse; nothing else changes, so that infinities and NaN keep their meaning."""
@@ -170,6 +180,17 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Any:
         return self.ready(*args)
+
+
+def ready_together(function: Compiled) -> Callable[..., Any]:
+    """The function, compiled by another process where it is not on disk, while this one compiles those that it calls."""
+    if "ready" not in function.__dict__:
+        with compiling_ahead():
+            ask([function])
+            for one in function.called.values():
+                _ = one.ready
+            _ = function.ready
+    return function.ready
 
 
 _expected: dict[Compiled, None] = {}

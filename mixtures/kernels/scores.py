@@ -22,6 +22,7 @@ __all__ = [
     "added",
     "bernoulli_scores",
     "diagonal_scores",
+    "factorise",
     "full_scores",
     "invert_factor",
     "pair_scores",
@@ -32,10 +33,9 @@ HALF_LOG_TAU = 0.5 * np.log(2.0 * np.pi)
 
 
 @inner(ROUNDING)
-def invert_factor(matrix, inverse):
-    """The inverse (d, d) of a matrix's lower Cholesky factor, and the factor's log determinant; NaN where there is none."""
+def factorise(matrix, lower, inverse):
+    """A matrix's lower Cholesky factor and its inverse in place of zeros (d, d), and its log determinant; NaN where there is none."""
     d, log_det = matrix.shape[0], 0.0
-    lower = np.zeros((d, d))
     for i in range(d):
         for j in range(i + 1):
             s = matrix[i, j]
@@ -56,6 +56,12 @@ def invert_factor(matrix, inverse):
                 s -= lower[i, h] * inverse[h, j]
             inverse[i, j] = s / lower[i, i]
     return log_det
+
+
+@inner(ROUNDING)
+def invert_factor(matrix, inverse):
+    """The inverse alone."""
+    return factorise(matrix, np.zeros(matrix.shape), inverse)
 
 
 @inner(ROUNDING)

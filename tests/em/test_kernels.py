@@ -15,6 +15,7 @@ from mixtures.bayes.op import RowMixture, parts_of
 from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
+from mixtures.families.base import DegenerateComponentError
 from mixtures.kernels import fetching
 from mixtures.kernels.softmax import TILE
 
@@ -70,6 +71,13 @@ def some_point(program, rng):
     return program.from_responsibilities(R)
 
 
+def same_point(mine, theirs):
+    np.testing.assert_allclose(mine.weights, theirs.weights, rtol=1e-10)
+    for own, other in zip(mine.thetas, theirs.thetas, strict=True):
+        for name, value in other.items():
+            np.testing.assert_allclose(own[name], value, rtol=1e-8, atol=1e-9 * np.abs(value).max(), err_msg=name)
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(problems())
 def test_kernels_and_formulas_agree(problem):
@@ -83,11 +91,76 @@ def test_kernels_and_formulas_agree(problem):
     for mine, theirs in zip(b.statistics, a.statistics, strict=True):
         for name, value in theirs.items():
             np.testing.assert_allclose(mine[name], value, rtol=1e-9, atol=1e-10 * np.abs(value).max(), err_msg=name)
+    same_point(fast.m_step(b, p), slow.m_step(a, p))
+    apart = fast.passes.evaluate(p.weights, p.thetas)  # what `evaluate` does where one call does not do everything
+    assert abs(apart[0] - a.log_likelihood) <= 1e-12 * size
+    np.testing.assert_allclose(apart[1], a.mass, rtol=1e-10)
     np.testing.assert_allclose(fast.responsibilities(p), slow.responsibilities(p), rtol=0, atol=1e-10)
     np.testing.assert_allclose(fast.row_log_likelihood(p), slow.row_log_likelihood(p), rtol=1e-10, atol=1e-10)
     one = both(spec, data, weights, threads=1)[1].evaluate(p)
     assert one.log_likelihood == b.log_likelihood
     np.testing.assert_array_equal(one.mass, b.mass)
+
+
+IN_ONE_CALL = {
+    "one column": mx.Gaussian("x0"),
+    "two columns": mx.Gaussian("x0", "x1"),
+    "five columns": mx.Gaussian("x0", "x1", "x2", "x3", "x4"),
+    "diagonal": mx.Gaussian("x0", "x1", "x2", structure="diagonal"),
+}
+
+
+def unrestricted(family, n=300):
+    rng = np.random.default_rng(n)
+    data = {f"x{j}": rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for j in range(5)} | {"w": rng.random(n) + 0.1}
+    slow, fast = both(mx.Mixture(family, n_components=3), data, "w")
+    return slow, fast, some_point(slow, rng)
+
+
+@pytest.mark.parametrize("name", IN_ONE_CALL)
+def test_steps_in_one_call_are_those_of_the_formulas(name):
+    slow, fast, p = unrestricted(IN_ONE_CALL[name])
+    for _ in range(5):
+        a, b = slow.evaluate(p), fast.evaluate(p)
+        assert a.best is None
+        assert b.best is not None
+        assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
+        p = slow.m_step(a, p)
+        same_point(b.best, p)
+
+
+@pytest.mark.parametrize("restricted", ["map", "tied", "spherical", "fixed weights", "fixed mean", "EVI", "many rows"])
+def test_restricted_mixtures_and_many_rows_take_their_steps_apart(restricted, monkeypatch):
+    options = {
+        "tied": {"covariance": mx.Shared()},
+        "spherical": {"structure": "spherical"},
+        "fixed mean": {"mean": [0.0, mx.Free()]},
+        "EVI": {"structure": "EVI"},
+    }
+    weights = {"weights": [0.2, 0.3, 0.5]} if restricted == "fixed weights" else {}
+    spec = mx.Mixture(mx.Gaussian("x0", "x1", **options.get(restricted, {})), n_components=3, **weights)
+    rng, n = np.random.default_rng(1), 3000
+    data = {f"x{j}": rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for j in range(2)}
+    monkeypatch.setenv(VARIABLE, "always")
+    if restricted == "many rows":
+        monkeypatch.setattr(passes, "PER_THREAD", 1000)
+        monkeypatch.setattr(passes, "CHUNK", 1000)
+    rows = spec.rows(data)
+    program = Program(spec.resolve(rows), rows, "map" if restricted == "map" else "mle")
+    p = program.m_step(program.evaluate(program.neutral()), program.neutral())
+    assert program.evaluate(p).best is None
+
+
+@pytest.mark.parametrize("name", IN_ONE_CALL)
+def test_components_that_collapse_or_empty_are_left_to_the_formulas(name):
+    slow, fast, p = unrestricted(IN_ONE_CALL[name])
+    empty = Params(np.array([0.4, 0.0, 0.6]), p.thetas)
+    same_point(fast.m_step(fast.evaluate(empty), empty), slow.m_step(slow.evaluate(empty), empty))
+    covariance = p.thetas[0]["covariance"].copy()
+    covariance[2] = 0.0
+    for program in (slow, fast):
+        with pytest.raises(DegenerateComponentError, match="2"):
+            program.evaluate(Params(p.weights, ({**p.thetas[0], "covariance": covariance},)))
 
 
 @pytest.mark.parametrize(
