@@ -37,7 +37,7 @@ __all__ = ["check_options", "check_sampling", "sample"]
 SAMPLERS = ("pymc", "nutpie")
 TUNE = 1000
 """Draws of tuning where the mass matrix adapts."""
-TUNE_STEPS = 500
+TUNE_STEPS = 300
 """Draws of tuning where the mass matrix is known, and only the length of steps adapts: 200 to 1000 gave the same steps and draws."""
 START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 INTERRUPTED = "Sampling was interrupted before any draw was kept. Run again, with fewer draws if it takes long."
@@ -71,7 +71,7 @@ def sample(
     data
         A table with the specification's columns.
     draws, tune
-        Draws kept and draws of tuning, per chain. None tunes for 1000 draws, or for 500 where the whole mass matrix is known.
+        Draws kept and draws of tuning, per chain. None tunes for 1000 draws, or for 300 where the whole mass matrix is known.
     chains, cores
         Number of chains, and how many run at a time (all, as far as there are processors).
     rng

@@ -69,7 +69,7 @@ def check(
     starts: Starts = 50,
     draws: Annotated[int, typer.Option(min=4, help="Posterior draws per chain.")] = 1000,
     tune: Annotated[
-        int | None, typer.Option(min=0, help="Tuning draws per chain; 1000, or 500 where they suffice.")
+        int | None, typer.Option(min=0, help="Tuning draws per chain; 1000, or 300 where they suffice.")
     ] = None,
     chains: Annotated[int, typer.Option(min=1, help="Chains.")] = 4,
     cores: Annotated[int | None, typer.Option(min=1, help="Processes for the chains.")] = None,

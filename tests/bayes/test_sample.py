@@ -46,7 +46,7 @@ def test_tuning_is_shorter_where_the_mass_matrix_is_known():
     normal = mx.Mixture(mx.Gaussian("waiting"), n_components=2)
     classes = mx.Mixture(mx.Bernoulli("a", "b", "c"), n_components=2)
     noise = {column: np.random.default_rng(1).integers(2, size=40) for column in "abc"}  # a posterior far from normal
-    for spec, data, expected in ((normal, FAITHFUL, 500), (classes, noise, 1000)):
+    for spec, data, expected in ((normal, FAITHFUL, 300), (classes, noise, 1000)):
         found = mx.sample(spec, data, draws=4, chains=1, rng=1)
         assert stack.group(found, "posterior").attrs["tuning_steps"] == expected
 
