@@ -18,7 +18,7 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
-from ..kernels.ahead import ask
+from ..kernels.ahead import ask, expect, make_expected_ready
 
 __all__ = ["DirectCall", "DirectLinker"]
 
@@ -126,7 +126,7 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
             outputs = _places(outputs, own)
         lines.append(f"{', '.join(outputs)}{',' if len(outputs) > 1 else ''} = f{i}({', '.join(inputs)})")
     for own in natives.values():
-        own.function.expect()
+        expect(own.function)
     ask(own.function for own in reversed(natives.values()))  # this process will begin with the first
     scope |= {one: _at_first_call(scope, one, natives) for one in natives}
     results = [_result(variable, name(variable), scope) for variable in fgraph.outputs]
@@ -192,8 +192,6 @@ def _at_first_call(scope: dict[str, Any], name: str, natives: dict[str, Any]) ->
     """What stands in its place in `scope` until it is called, when all compiled functions are loaded."""
 
     def first(*inputs: Any) -> Any:
-        from ..kernels.compiling import make_expected_ready
-
         make_expected_ready()
         for one, native in natives.items():
             scope[one] = native.function.ready

@@ -39,9 +39,8 @@ def sampled_density(model: pm.Model, mode: Any) -> Any:
     """The log density of the sampled coordinates and its gradient on the data of now, in a mode whose linker is `DirectLinker`."""
     shapes = {variable.name: variable.type.shape for variable in model.value_vars}
     known = all(length is not None for shape in shapes.values() for length in shape)
-    anywhere = (
-        {name: np.zeros(shape) for name, shape in shapes.items()} if known else None
-    )  # else PyMC compiles a function for it
+    # Any point will do, but where none is given PyMC compiles a function to find one.
+    anywhere = {name: np.zeros(shape) for name, shape in shapes.items()} if known else None
     density = model.logp_dlogp_function(ravel_inputs=True, initial_point=anywhere, mode=mode, trust_input=True)
     density.set_extra_values({})
     density._pytensor_function = DirectCall(density._pytensor_function)

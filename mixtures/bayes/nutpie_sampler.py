@@ -10,6 +10,7 @@ import pytensor.tensor as pt
 
 from ..em.program import Program
 from ..errors import FitError
+from ..kernels.ahead import make_expected_ready
 from .chains import ChainStart
 from .compile import free_values
 
@@ -40,8 +41,6 @@ class Nutpie:
 
     def prepare(self, starts: list[ChainStart]) -> None:
         """Compile the model; every chain will begin at one of `starts`, picked by its seed."""
-        from ..kernels.compiling import make_expected_ready
-
         first = _random_starts(self.program, starts)
         self.compiled = self.library.compile_pymc_model(self.model, initial_points=first, jitter_rvs=set())
         make_expected_ready()  # before nutpie's threads call it

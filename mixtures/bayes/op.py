@@ -7,6 +7,7 @@ come from one node of the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ from ..em import passes as kernels
 from ..families.base import Array, Family, Theta
 from ..families.kept import unchanging
 from ..families.missing import observed_cells
-from ..kernels.ahead import ask
-from ..kernels.threads import run
+from ..kernels.ahead import ask, expect
+from ..kernels.threads import one_blas_thread, run
 from ..spec import Mixture
 from .stack import Native, disconnected, register_native
 from .totals import Summable
@@ -224,7 +225,7 @@ class RowMixture(Summable):
         """
         native = self._chosen(n, n_components)
         if native is not None:
-            native.function.expect()
+            expect(native.function)
             ask(native.function.called.values() or [native.function])
 
     def kernels_pay(self, n: int, n_components: int) -> bool:
@@ -385,7 +386,8 @@ def joints_of_draws(
             joint = _joint_of_draws(parts, columns, draws[some])
         use(some, joint)
 
-    run(one, -(-len(draws) // step), threads)
+    with one_blas_thread() if threads > 1 else nullcontext():
+        run(one, -(-len(draws) // step), threads)
 
 
 def _joint_of_draws(parts: Sequence[Part], columns: Sequence[Array], draws: Sequence[Draw]) -> Array:

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..families.base import Array, Theta
-from ..kernels.threads import one_blas_thread, thread_count
+from ..kernels.threads import thread_count
 from ..matching import match_components, shares_of
 from ..spec import Mixture, free_dim, free_entry_dim
 from .op import allocated, joints_of_draws, parts_of
@@ -81,8 +81,7 @@ def relabel(
         agreement[some] = shares @ responsibilities.transpose(0, 2, 1)
         entropy[some] = surprise.sum(axis=1) @ weights / total
 
-    with one_blas_thread():
-        joints_of_draws(parts, columns, draws, match, thread_count())
+    joints_of_draws(parts, columns, draws, match, thread_count())
     return _matched(spec, agreement, mass, entropy)
 
 

@@ -18,6 +18,7 @@ from pytensor.compile.mode import Mode
 
 from ..arguments import described
 from ..errors import SpecError
+from ..kernels.ahead import expect
 from .direct import DirectLinker
 
 __all__ = [
@@ -101,13 +102,13 @@ def register_native(op_type: type) -> None:
     dispatch.register_funcify_and_cache_key(op_type)(funcify)
 
 
-def _in_numba(native: Native, node: Any, compile_function: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
-    """A function of the node's inputs alone, and a key of the machine code that PyTensor keeps of it.
+def _in_numba(native: Native, node: Any, compile_function: Callable[..., Any]) -> tuple[Callable[..., Any], str | None]:
+    """A function of the node's inputs alone, and a key of the machine code that PyTensor keeps of it, if it may.
 
     Outputs without axes are arrays there, as PyTensor has them; our functions give numbers.
     """
     own, n_inputs = native.function, len(node.inputs)
-    own.expect()
+    expect(own)
     numbers = [i for i, output in enumerate(node.outputs) if not output.type.ndim]
     said = [getattr(one, "tolist", lambda one=one: one)() for one in native.constants]
     digest = hashlib.sha256(f"{own.link.symbol} {n_inputs} {said} {native.outputs} {numbers}".encode()).hexdigest()
@@ -118,7 +119,7 @@ def _in_numba(native: Native, node: Any, compile_function: Callable[..., Any]) -
     results = ", ".join(f"asarray({one})" if i in numbers else one for i, one in enumerate(parts))
     scope: dict[str, Any] = {"function": own.link.call, "asarray": np.asarray, **names}
     exec(f"def native({inputs}):\n    found = function({', '.join([inputs, *names])})\n    return {results}", scope)
-    return compile_function(scope["native"]), f"mixtures {digest}"
+    return compile_function(scope["native"]), f"mixtures {digest}" if own.name else None
 
 
 def sampling_mode(*, native: bool = False) -> Any:

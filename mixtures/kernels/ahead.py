@@ -18,7 +18,7 @@ from .threads import thread_count
 if TYPE_CHECKING:
     from .compiling import Compiled
 
-__all__ = ["ask", "compiling_ahead", "is_asked", "wait_for", "work"]
+__all__ = ["ask", "compiling_ahead", "expect", "make_expected_ready", "wait_for", "work"]
 
 _WORK = "import sys; sys.path.append(sys.argv[1]); from mixtures.kernels.ahead import work; work()"
 
@@ -54,10 +54,25 @@ def ask(functions: Iterable[Compiled]) -> None:
         session.ask(functions)
 
 
-def is_asked(function: Compiled) -> bool:
-    """Whether another process has been asked for this function."""
+def expect(function: Compiled) -> None:
+    """Have this function ready after `make_expected_ready`, where `compiling_ahead` says so."""
     session = _session
-    return session is not None and function.name in session.asked
+    if session is not None:
+        session.expected[function] = None
+
+
+def make_expected_ready() -> None:
+    """Compile or load what is expected, with the help of the other process from the end; last of all what that has been asked for before."""
+    session = _session
+    if session is None:
+        return
+    expected = sorted(session.expected, key=lambda one: one.name in session.asked)
+    session.expected.clear()
+    session.ask(reversed(expected))
+    for one in expected:
+        _ = one.alone
+    for one in expected:
+        _ = one.ready
 
 
 def wait_for(function: Compiled) -> None:
@@ -79,6 +94,7 @@ class Session:
     def __init__(self) -> None:
         self.owner, self.asked, self.busy_with, self.unread = os.getpid(), set[str](), "", b""
         self.process: subprocess.Popen[bytes] | None = None
+        self.expected: dict[Compiled, None] = {}
 
     def ask(self, functions: Iterable[Compiled]) -> None:
         """Put functions at the end of the queue."""

@@ -18,7 +18,7 @@ import numba
 from llvmlite.binding import get_host_cpu_name
 from numba.core import types
 
-from .ahead import ask, compiling_ahead, is_asked, wait_for
+from .ahead import ask, compiling_ahead, make_expected_ready, wait_for
 from .linking import Link
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "array",
     "given",
     "inner",
-    "make_expected_ready",
     "read_only",
     "ready_together",
 ]
@@ -84,6 +83,7 @@ class Compiled:
         calls: Mapping[str, Compiled] = MappingProxyType({}),
     ) -> None:
         self.signature, self.function, self.fastmath, self.calls = signature, function, fastmath, calls
+        self._link: Link | None = None
 
     @cached_property
     def name(self) -> str | None:
@@ -95,7 +95,7 @@ class Compiled:
 
     @property
     def kept(self) -> bool:
-        """Whether it is ready, or its machine code is on disk, as far as is known."""
+        """Whether it is compiled, or its machine code is on disk, as far as is known."""
         mark = self._mark
         return "alone" in self.__dict__ or (mark is not None and mark.exists())
 
@@ -147,22 +147,22 @@ class Compiled:
     def _compile(self, *, cache: bool) -> Callable[..., Any]:
         options = {"fastmath": self.fastmath, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
         found = numba.njit(self.signature, cache=cache, **options)(self._linked())
-        self.link.set(found)
+        if not numba.config.DISABLE_JIT:
+            self.link.set(found)
         return found
 
-    @cached_property
+    @property
     def link(self) -> Link:
         """What stands for it in other machine code, which may be loaded before this function is compiled."""
-        name = self.name or f"{self.function.__qualname__}:{id(self)}"
-        return Link(f"{name}:{source_hash() or os.getpid()}", self.signature, self._asked_for)
-
-    def expect(self) -> None:
-        """Have this function made ready as soon as any function is called that is not."""
-        if "alone" not in self.__dict__:
-            _expected[self] = None
+        with _LOCK:  # a process must not have two
+            if self._link is None:
+                name = self.name or f"{self.function.__qualname__}:{id(self)}"
+                self._link = Link(f"{name}:{source_hash() or os.getpid()}", self.signature, self._asked_for)
+            return self._link
 
     def _asked_for(self) -> None:
-        make_expected_ready()
+        with suppress(Exception):  # this function tells what is wrong with it; others do when they are called
+            make_expected_ready()
         _ = self.ready
 
     def _linked(self) -> Callable[..., Any]:
@@ -191,20 +191,6 @@ def ready_together(function: Compiled) -> Callable[..., Any]:
                 _ = one.ready
             _ = function.ready
     return function.ready
-
-
-_expected: dict[Compiled, None] = {}
-
-
-def make_expected_ready() -> None:
-    """Compile or load what is expected, with the help of another process from the end; last of all what it has been asked for before."""
-    expected = sorted(_expected, key=is_asked)
-    _expected.clear()
-    ask(reversed(expected))
-    for one in expected:
-        _ = one.alone
-    for one in expected:
-        _ = one.ready
 
 
 @cache

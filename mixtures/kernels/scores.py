@@ -34,7 +34,7 @@ HALF_LOG_TAU = 0.5 * np.log(2.0 * np.pi)
 
 @inner(ROUNDING)
 def factorise(matrix, lower, inverse):
-    """A matrix's lower Cholesky factor and its inverse in place of zeros (d, d), and its log determinant; NaN where there is none."""
+    """A matrix's lower Cholesky factor and that one's inverse in place of zeros (d, d), and its log determinant; NaN where there is none."""
     d, log_det = matrix.shape[0], 0.0
     for i in range(d):
         for j in range(i + 1):
@@ -60,7 +60,7 @@ def factorise(matrix, lower, inverse):
 
 @inner(ROUNDING)
 def invert_factor(matrix, inverse):
-    """The inverse alone."""
+    """A matrix's inverse lower Cholesky factor in place of zeros (d, d), and its log determinant; NaN where there is none."""
     return factorise(matrix, np.zeros(matrix.shape), inverse)
 
 

@@ -4,7 +4,8 @@ A pass over ten thousand rows takes 70 microseconds, and what NumPy does around 
 (values, columns, center, inverse_scale, v, weights, mean, covariance) and then where to put results: the statistics mass (K,),
 first (K, d) and second (K, d, d) at these parameters, and the weights, means and covariances that maximise the expected
 complete-data log-likelihood. They return the sum of v times row values, or NaN where a component collapses or empties, which is
-left to the formulas of the family. (Arrays that numba returns are made by Python code, in which an interrupt becomes an error.)
+left to the formulas of the family. Results go to given arrays because numba makes those that it returns in Python code, where an
+interrupt would become another error.
 
 References
 ----------

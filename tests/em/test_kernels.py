@@ -155,6 +155,7 @@ def test_restricted_mixtures_and_many_rows_take_their_steps_apart(restricted, mo
 def test_components_that_collapse_or_empty_are_left_to_the_formulas(name):
     slow, fast, p = unrestricted(IN_ONE_CALL[name])
     empty = Params(np.array([0.4, 0.0, 0.6]), p.thetas)
+    assert fast.evaluate(empty).best is None
     same_point(fast.m_step(fast.evaluate(empty), empty), slow.m_step(slow.evaluate(empty), empty))
     covariance = p.thetas[0]["covariance"].copy()
     covariance[2] = 0.0
