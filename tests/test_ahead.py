@@ -128,7 +128,7 @@ if __name__ == "__main__":
     x = np.r_[np.random.default_rng(1).normal(size=5000), np.random.default_rng(2).normal(4.0, 1.0, 5000)]
     posterior = mx.sample(mx.Mixture(mx.Gaussian("x"), n_components=2), {"x": x}, draws=5, tune=5, chains=1, rng=1, progress=False)
     assert [one.returncode is not None for one in started] == EXPECTED
-    assert loaded(scores.single_scores)
+    assert loaded(gaussian.single_pass)
     print(hashlib.md5(posterior["posterior"]["mean"].values.tobytes()).hexdigest())
 """
     env, found = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "2"}, []
