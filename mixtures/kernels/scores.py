@@ -24,6 +24,7 @@ __all__ = [
     "diagonal_scores",
     "factorise",
     "full_scores",
+    "invert_deviations",
     "invert_factor",
     "pair_scores",
     "single_scores",
@@ -151,11 +152,10 @@ def _full_scores(values, v, weights, mean, covariance, columns, kept):
     return rows, total[0], slopes[:k], mean_slopes, covariance_slopes
 
 
-def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
-    n, k, d = values.shape[0], mean.shape[0], mean.shape[1]
-    rows, total, slopes = np.empty(n if kept else 0), np.empty(1), np.zeros(k * (1 + d + d * d))
-    mean_slopes, covariance_slopes = slopes[k : k + k * d].reshape(k, d), slopes[k + k * d :].reshape(k, d, d)
-    location, inverse, constant = np.empty((k, d)), np.empty((k, d)), np.empty(k)
+@inner(ROUNDING)
+def invert_deviations(weights, mean, covariance, location, inverse, constant):
+    """Put means and inverse standard deviations (K, d), and log density at the mean plus log weight (K,); whether variances are positive."""
+    k, d = mean.shape
     regular = True
     for j in range(k):
         constant[j] = np.log(weights[j]) - d * HALF_LOG_TAU
@@ -164,6 +164,15 @@ def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
             sd = np.sqrt(covariance[j, i, i])
             location[j, i], inverse[j, i] = mean[j, i], 1.0 / sd
             constant[j] -= np.log(sd)
+    return regular
+
+
+def _diagonal_scores(values, v, weights, mean, covariance, columns, kept):
+    n, k, d = values.shape[0], mean.shape[0], mean.shape[1]
+    rows, total, slopes = np.empty(n if kept else 0), np.empty(1), np.zeros(k * (1 + d + d * d))
+    mean_slopes, covariance_slopes = slopes[k : k + k * d].reshape(k, d), slopes[k + k * d :].reshape(k, d, d)
+    location, inverse, constant = np.empty((k, d)), np.empty((k, d)), np.empty(k)
+    regular = invert_deviations(weights, mean, covariance, location, inverse, constant)
     if regular:
         mass, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d))
         center, scale = np.zeros(d), np.ones(d)

@@ -19,7 +19,7 @@ from numba.core import types
 
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .gaussian import diagonal_pass, full_pass, pair_pass, single_pass
-from .scores import HALF_LOG_TAU, added, factorise
+from .scores import HALF_LOG_TAU, added, factorise, invert_deviations
 
 __all__ = ["diagonal_step", "full_step", "pair_step", "single_step"]
 
@@ -118,15 +118,7 @@ def _diagonal_step(
     first[:] = 0.0
     seconds[:] = 0.0
     covariances[:] = 0.0
-    regular = True
-    for j in range(k):
-        constant[j] = np.log(weights[j]) - d * HALF_LOG_TAU
-        for i in range(d):
-            regular = regular and covariance[j, i, i] > 0.0
-            sd = np.sqrt(covariance[j, i, i])
-            location[j, i], inverse[j, i] = mean[j, i], 1.0 / sd
-            constant[j] -= np.log(sd)
-    if not regular:
+    if not invert_deviations(weights, mean, covariance, location, inverse, constant):
         return np.nan
     value = diagonal_pass(
         values, columns, center, inverse_scale, v, location, inverse, constant, 0, n, rows, mass, first, second
