@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ N = 10_000_000
 SIZES = (10_000, 100_000, 1_000_000, N)
 BARS = {"array": 100, "frame": 260}
 """MB: working memory, and for a frame one copy of its columns besides."""
-LINEAR, SCALING = 0.15, 1.7
-SETTLING = 0.3
+LINEAR, SCALING, LONG = 0.15, 1.7, 1_000_000
+SETTLING = (0.03, 0.3)
+"""Seconds, for one thread and for more."""
 SPEC = mx.Mixture(mx.Gaussian("x", "y"), n_components=3)
 START = {
     "weights": np.full(3, 1.0 / 3.0),
@@ -75,28 +77,30 @@ def memory_here(kind: str) -> dict[str, float]:
     return {"before": before, "hidden": hidden, "more": peak() - before, "passes": fit.n_passes}
 
 
-def passes_here(n: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds of a pass over n rows with one thread and with all, from passes in a row over ten million rows altogether.
+def passes_here(counts: Sequence[int], sizes: Sequence[int], repeats: int) -> dict[str, list[float]]:
+    """Seconds of passes over so many rows with so many threads, by turns, each from passes in a row over ten million rows altogether.
 
     That is how a fit makes them. Passes of the `SETTLING` seconds before are not counted: after a pause the host of a virtual
     machine lets its second processor run late, or not at all for some passes.
     """
-    x, tasks, count = rows(n), {}, max(1, N // n)
 
-    def in_a_row(em, p) -> Task:
+    def in_a_row(em, p, threads: int, count: int) -> Task:
         timed = seconds(lambda: [em.step(p) for _ in range(count)], count)
 
         def task() -> float:
-            settled = time.perf_counter() + SETTLING
+            settled = time.perf_counter() + SETTLING[threads > 1]
             while time.perf_counter() < settled:
                 em.step(p)
             return timed()
 
         return task
 
-    for threads in (1, THREADS):
-        em = mx.compile_em(SPEC, x, threads=threads)
-        tasks[str(threads)] = in_a_row(em, em.parameters(START))
+    tasks = {}
+    for n in sizes:
+        x = rows(n)
+        for threads in counts:
+            em = mx.compile_em(SPEC, x, threads=threads)
+            tasks[f"{n} {threads}"] = in_a_row(em, em.parameters(START), threads, max(1, N // n))
     return interleaved(tasks, repeats)
 
 
@@ -116,8 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         what, *rest = options.child
-        numbers = [int(one) for one in rest if one.isdigit()]
-        print(json.dumps(memory_here(rest[0]) if what == "memory" else passes_here(*numbers)))
+        print(json.dumps(memory_here(*rest) if what == "memory" else passes_here(*map(json.loads, rest))))
         return
     lines = [*machine(), "", versions("mixtures-toolkit", "numba", "pandas"), ""]
     lines += ["Gaussians in two columns with full covariances, K = 3.", ""]
@@ -129,25 +132,20 @@ def main() -> None:
         head = [f"fit of {N:,} rows from", "held before, MB", "more at the peak, MB", "bar", "passes"]
         lines += [*table(head, cells), ""]
     if "rows" in options.parts:
-        counts = (1, THREADS)
-        taken = {n: elsewhere("passes", n, options.repeats) for n in SIZES}
-        each = {n: [1e9 * median(taken[n][str(t)]) / n for t in counts] for n in SIZES}
-        cells = [[f"{n:,}", *(f"{value:.2f}" for value in own)] for n, own in each.items()]
-        lines += [*table(["rows", *(f"ns a row and pass, threads: {t}" for t in counts)], cells), ""]
-        for least in SIZES[:2]:
-            column = [each[n][0] for n in SIZES if n >= least]
-            apart = 100 * (max(column) / min(column) - 1)
-            lines.append(
-                f"One thread, from {least:,} rows on: times per row differ by {apart:.0f} % (bar: {100 * LINEAR:.0f} %)."
-            )
-        rest = 1e-3 * SIZES[0] * (each[SIZES[0]][0] - min(one for one, _ in each.values()))
-        lines += [f"Beyond what its rows take, a pass over {SIZES[0]:,} rows takes {rest:.0f} us.", ""]
+        found = elsewhere("passes", [1], list(SIZES), 4 * options.repeats)
+        each = {n: 1e9 * median(found[f"{n} 1"]) / n for n in SIZES}
+        cells = [[f"{n:,}", f"{value:.2f}"] for n, value in each.items()]
+        lines += [*table(["rows", "ns a row and pass, one thread"], cells), ""]
+        apart = 100 * (max(each.values()) / min(each.values()) - 1)
+        lines += [f"Times per row differ by {apart:.0f} % (bar: {100 * LINEAR:.0f} %).", ""]
     if "threads" in options.parts:
-        for n in SIZES[2:]:
-            found = {int(k): median(v) for k, v in elsewhere("passes", n, options.repeats).items()}
+        found = elsewhere("passes", [1, THREADS], list(SIZES[1:]), options.repeats)
+        for n in SIZES[1:]:
+            one, more = (1e3 * median(found[f"{n} {threads}"]) for threads in (1, THREADS))
+            bar = f" (bar: {SCALING})" if n >= LONG else ", the second still being started for a part of it"
             lines.append(
-                f"A pass over {n:,} rows takes {1e3 * found[1]:.2f} ms on one thread, {1e3 * found[THREADS]:.2f} on "
-                f"{THREADS}: {found[1] / found[THREADS]:.2f} times faster (bar: {SCALING})."
+                f"A pass over {n:,} rows takes {one:.2f} ms on one thread, {more:.2f} on {THREADS}: "
+                f"{one / more:.2f} times faster{bar}."
             )
     lines.append(f"Load average at the end: {os.getloadavg()[0]:.1f}.")
     write("memory", "Memory, time per row, threads", lines)

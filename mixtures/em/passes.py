@@ -30,6 +30,8 @@ MOST_CHUNKS = 32
 """Chunks of rows: a function of the rows' number and the model alone, so that results do not depend on threads."""
 CHUNK = 400_000
 """Least work of a chunk, some 0.15 ms, where what a chunk costs by itself is 0.005 to 0.01."""
+LONGEST = 400_000_000
+"""Work of the longest pass in one call, which an interrupt waits for: some 0.1 s."""
 BUFFER = 1 << 15
 """Numbers that a buffer between kernels holds at most, where more than one tile would exceed it."""
 
@@ -177,15 +179,15 @@ class Passes:
         return sum(values), mass, statistics
 
     def step(self, weights: Array, thetas: Sequence[Theta]) -> tuple[float, dict[str, Array], Array, Theta] | None:
-        """A pass and the M-step of a mixture without restrictions, where one call does both and the rows are few enough for that to pay.
+        """A pass and the M-step of a mixture without restrictions, where one call does both and does not keep an interrupt waiting.
 
         Returns log-likelihood, statistics, and the weights and parameters that maximise; None where there is no such call, or a
         component fails.
         """
         whole = self.whole
-        if whole is None or whole.step is None or len(self._chunks) > 1:
+        if whole is None or whole.step is None or self._amount > LONGEST:
             return None
-        return whole.whole_step(self.v, weights, thetas[0])
+        return whole.whole_step(self.v, weights, thetas[0], self._chunks[0][1], self._threads)
 
     def _in_blocks(
         self,
@@ -258,7 +260,12 @@ class Passes:
     def _run(self, task: Callable[[int], None], tasks: int) -> None:
         from ..kernels.threads import run
 
-        run(task, tasks, max(1, min(self.threads or 1, self._amount // PER_THREAD)))
+        run(task, tasks, self._threads)
+
+    @cached_property
+    def _threads(self) -> int:
+        """Threads that pay."""
+        return max(1, min(self.threads or 1, self._amount // PER_THREAD))
 
 
 def _summed(chunks: Array) -> Array:

@@ -18,6 +18,9 @@ from .threads import run
 
 __all__ = ["BernoulliKernel", "DiagonalGaussianKernel", "FullGaussianKernel", "Kernel", "NumPyKernel", "RowSource"]
 
+WIDEST_STEP = 32
+"""Columns up to which `steps` does what is done once per pass as fast as BLAS does."""
+
 Sums = dict[str, Array]
 Places = NDArray[np.intp]
 
@@ -82,8 +85,13 @@ class Kernel:
         """A pass over rows start to stop: the sum of v times row values; mass (K,) and sums are added to."""
         raise NotImplementedError
 
-    def whole_step(self, v: Array, weights: Array, theta: Theta) -> tuple[float, Sums, Array, Theta] | None:
-        """The sum of v times row values, statistics, and the weights and parameters that maximise; None where a component fails."""
+    def whole_step(
+        self, v: Array, weights: Array, theta: Theta, size: int, threads: int
+    ) -> tuple[float, Sums, Array, Theta] | None:
+        """The sum of v times row values, statistics, and the weights and parameters that maximise; None where a component fails.
+
+        Threads share chunks of `size` rows.
+        """
         raise NotImplementedError
 
     def named(self, mass: Array, sums: Sums) -> Sums:
@@ -128,19 +136,30 @@ class NumPyKernel(Kernel):
 
 class _GaussianKernel(Kernel):
     whole = True
+    summed: int
+    """How many numbers a pass adds up: the sum of v times row values, mass and sums."""
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
 
-    def whole_step(self, v: Array, weights: Array, theta: Theta) -> tuple[float, Sums, Array, Theta] | None:
+    def whole_step(
+        self, v: Array, weights: Array, theta: Theta, size: int, threads: int
+    ) -> tuple[float, Sums, Array, Theta] | None:
         assert self.step is not None
-        shapes = ((self.count,), (self.count, self.d), (self.count, self.d, self.d))
-        results = [np.empty(shape) for shape in (*shapes, *shapes)]
-        value = ready_together(self.step)(*self.source, v, weights, theta["mean"], theta["covariance"], *results)
-        mass, first, second, shares, mean, covariance = results
+        each, chunks = ((self.count,), (self.count, self.d), (self.count, self.d, self.d)), -(-len(v) // size)
+        taken, sums = np.zeros(2, dtype=np.intp), np.zeros((chunks, self.summed))
+        results = [np.empty(shape) for shape in (*each, *each)]
+        step = ready_together(self.step)
+        arguments = (*self.source, v, weights, theta["mean"], theta["covariance"], size, taken, sums, *results)
+        if threads == 1:
+            step(*arguments)
+        else:
+            run(lambda _: step(*arguments), threads, threads)
+        value = float(sums[0, 0])
         if value != value:
             return None
+        mass, first, second, shares, mean, covariance = results
         return (
             value,
             {"mass": mass, "first": first, "second": second},
@@ -168,6 +187,9 @@ class FullGaussianKernel(_GaussianKernel):
         self.scores, self.one_pass, self.step = scores.full_scores, gaussian.full_pass, steps.full_step
         if self.d == 2:
             self.scores, self.one_pass, self.step = scores.pair_scores, gaussian.pair_pass, steps.pair_step
+        if self.d > WIDEST_STEP:
+            self.step = None
+        self.summed = 1 + count * (1 + self.wide + self.wide**2)
         i, j = np.indices((self.d, self.d))
         self.mirrored = np.maximum(i, j) * self.wide + np.minimum(i, j)  # where the lower triangle has each entry
 
@@ -225,6 +247,7 @@ class DiagonalGaussianKernel(_GaussianKernel):
         self.scores, self.one_pass, self.step = scores.diagonal_scores, gaussian.diagonal_pass, steps.diagonal_step
         if self.d == 1:
             self.scores, self.one_pass, self.step = scores.single_scores, gaussian.single_pass, steps.single_step
+        self.summed = 1 + count * (1 + 2 * self.d)
 
     def at(self, theta: Theta) -> tuple[Array, Array, Array]:
         sd = np.diagonal(self.factorise(theta["covariance"]).lower, axis1=1, axis2=2)

@@ -45,9 +45,9 @@ def inner(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
     return numba.njit(fastmath=fastmath, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def array(ndim: int) -> types.Array:
-    """Type of a contiguous array of floats."""
-    return types.Array(types.float64, ndim, "C")
+def array(ndim: int, item: Any = types.float64) -> types.Array:
+    """Type of a contiguous array."""
+    return types.Array(item, ndim, "C")
 
 
 def read_only(ndim: int) -> types.Array:

@@ -17,6 +17,7 @@ from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
 from mixtures.families.base import DegenerateComponentError
 from mixtures.kernels import fetching
+from mixtures.kernels.bound import WIDEST_STEP
 from mixtures.kernels.softmax import TILE
 
 SPECS = {
@@ -110,10 +111,10 @@ IN_ONE_CALL = {
 }
 
 
-def unrestricted(family, n=300):
+def unrestricted(family, n=300, threads=2):
     rng = np.random.default_rng(n)
     data = {f"x{j}": rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for j in range(5)} | {"w": rng.random(n) + 0.1}
-    slow, fast = both(mx.Mixture(family, n_components=3), data, "w")
+    slow, fast = both(mx.Mixture(family, n_components=3), data, "w", threads)
     return slow, fast, some_point(slow, rng)
 
 
@@ -129,8 +130,28 @@ def test_steps_in_one_call_are_those_of_the_formulas(name):
         same_point(b.best, p)
 
 
-@pytest.mark.parametrize("restricted", ["map", "tied", "spherical", "fixed weights", "fixed mean", "EVI", "many rows"])
-def test_restricted_mixtures_and_many_rows_take_their_steps_apart(restricted, monkeypatch):
+@pytest.mark.parametrize("name", IN_ONE_CALL)
+def test_steps_in_one_call_have_the_same_bits_on_any_number_of_threads(name, monkeypatch):
+    monkeypatch.setattr(passes, "PER_THREAD", 1000)
+    monkeypatch.setattr(passes, "CHUNK", 1000)
+    found = {}
+    for threads in (1, 2, 3, 7):
+        slow, program, p = unrestricted(IN_ONE_CALL[name], n=5003, threads=threads)
+        assert len(program.passes._chunks) > 8
+        for _ in range(20):
+            evaluation = program.evaluate(p)
+            now = [evaluation.log_likelihood, evaluation.mass, *evaluation.statistics[0].values()]
+            now += [evaluation.best.weights, *evaluation.best.thetas[0].values()]
+            for mine, theirs in zip(now, found.setdefault("first", now), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+    value = slow.evaluate(p).log_likelihood
+    assert abs(found["first"][0] - value) <= 1e-12 * abs(value)
+
+
+@pytest.mark.parametrize(
+    "restricted", ["map", "tied", "spherical", "fixed weights", "fixed mean", "EVI", "long passes", "wide"]
+)
+def test_restricted_wide_and_long_ones_take_their_steps_apart(restricted, monkeypatch):
     options = {
         "tied": {"covariance": mx.Shared()},
         "spherical": {"structure": "spherical"},
@@ -138,13 +159,13 @@ def test_restricted_mixtures_and_many_rows_take_their_steps_apart(restricted, mo
         "EVI": {"structure": "EVI"},
     }
     weights = {"weights": [0.2, 0.3, 0.5]} if restricted == "fixed weights" else {}
-    spec = mx.Mixture(mx.Gaussian("x0", "x1", **options.get(restricted, {})), n_components=3, **weights)
+    columns = [f"x{j}" for j in range(WIDEST_STEP + 1 if restricted == "wide" else 2)]
+    spec = mx.Mixture(mx.Gaussian(*columns, **options.get(restricted, {})), n_components=3, **weights)
     rng, n = np.random.default_rng(1), 3000
-    data = {f"x{j}": rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for j in range(2)}
+    data = {name: rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for name in columns}
     monkeypatch.setenv(VARIABLE, "always")
-    if restricted == "many rows":
-        monkeypatch.setattr(passes, "PER_THREAD", 1000)
-        monkeypatch.setattr(passes, "CHUNK", 1000)
+    if restricted == "long passes":
+        monkeypatch.setattr(passes, "LONGEST", 1000)
     rows = spec.rows(data)
     program = Program(spec.resolve(rows), rows, "map" if restricted == "map" else "mle")
     p = program.m_step(program.evaluate(program.neutral()), program.neutral())
@@ -221,9 +242,11 @@ def test_rows_fetched_ahead_from_memory_give_the_numbers_of_formulas(columns, n)
     assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
     for name, value in a.statistics[0].items():
         np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-10, atol=1e-10 * n, err_msg=name)
+    apart = fast.passes.evaluate(p.weights, p.thetas)[0]
     for layout in LAYOUTS.values():
         moved = fast.passes.on(layout(fast.passes.values), fast.passes.v)
-        assert moved.evaluate(p.weights, p.thetas)[0] == b.log_likelihood
+        assert moved.evaluate(p.weights, p.thetas)[0] == apart
+        assert moved.step(p.weights, p.thetas)[0] == b.log_likelihood
 
 
 @pytest.mark.parametrize(
