@@ -62,20 +62,23 @@ class Bernoulli(Family):
     def log_density(self, x: Array, theta: Theta) -> Array:
         return self.e_step(x, theta)[0]
 
-    def e_step(self, x: Array, theta: Theta) -> tuple[Array, tuple[Array, Array]]:
-        p, (ones, zeros) = theta["probability"], _ones_and_zeros(x)
+    def e_step(self, x: Array, theta: Theta) -> tuple[Array, Array]:
+        p, cells = theta["probability"], _cells(x)
+        logs, d = np.empty((len(p), len(cells))), p.shape[1]
         with np.errstate(divide="ignore"):
-            on, off = np.maximum(np.log(p), _LOG_ZERO), np.maximum(np.log1p(-p), _LOG_ZERO)
-        total = ((on @ ones.T) + (off @ zeros.T)).T
-        if total.size and total.min() < 0.5 * _LOG_ZERO:
-            total = np.where(total < 0.5 * _LOG_ZERO, -np.inf, total)
-        return total, (ones, zeros)
+            np.log(p, out=logs[:, :d])
+            np.log1p(-p, out=logs[:, d:])
+        if logs.min() >= _LOG_ZERO:
+            return (logs @ cells).T, cells
+        total = (np.maximum(logs, _LOG_ZERO) @ cells).T
+        return np.where(total < 0.5 * _LOG_ZERO, -np.inf, total), cells
 
     def statistics(self, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        return self.statistics_after(_ones_and_zeros(x), x, R, theta)
+        return self.statistics_after(_cells(x), x, R, theta)
 
-    def statistics_after(self, work: tuple[Array, Array], x: Array, R: Array, theta: Theta) -> dict[str, Array]:
-        return {"mass": np.add.reduce(R, axis=0), "ones": R.T @ work[0], "zeros": R.T @ work[1]}
+    def statistics_after(self, work: Array, x: Array, R: Array, theta: Theta) -> dict[str, Array]:
+        sums, d = R.T @ work.T, x.shape[1]
+        return {"mass": np.add.reduce(R, axis=0), "ones": sums[:, :d], "zeros": sums[:, d:]}
 
     def score(self, S: Mapping[str, Array], theta: Theta) -> Theta:
         p = theta["probability"]
@@ -93,6 +96,8 @@ class Bernoulli(Family):
             ones = ones + prior["probability"]["alpha"] - 1.0
             zeros = zeros + prior["probability"]["beta"] - 1.0
         total = ones + zeros
+        if total.min() > 0:
+            return {"probability": where.filled(ones / total)}
         with np.errstate(divide="ignore", invalid="ignore"):
             best = np.where(total > 0, ones / total, theta["probability"])
         return {"probability": where.filled(best)}
@@ -119,18 +124,10 @@ class Bernoulli(Family):
         return p, (p * (1.0 - p))[:, :, None] * np.eye(p.shape[1])
 
 
-def _ones_and_zeros(x: Array) -> tuple[Array, Array]:
-    """Where cells are 1 and where they are 0, (n, d) each; a missing cell (NaN) is neither."""
-    ones, zeros = _cells(x)
-    return x if ones is None else ones, zeros
-
-
 @once_for_rows
-def _cells(x: Array) -> tuple[Array | None, Array]:
-    """The same, with None for x itself."""
-    if not np.isnan(x.sum()):
-        return None, 1.0 - x
-    return np.nan_to_num(x), np.nan_to_num(1.0 - x)
+def _cells(x: Array) -> Array:
+    """Where cells are 1, and below that where they are 0, (2 d, n); a missing cell (NaN) is neither."""
+    return np.concatenate([x.T == 1.0, x.T == 0.0], dtype=np.float64)
 
 
 @formulas.register

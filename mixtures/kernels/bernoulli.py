@@ -26,7 +26,7 @@ from .columns import tile_weights
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .softmax import ROW, TILE, soft_tile
 
-__all__ = ["ROWS", "VALUES", "WORD", "density", "pack", "statistics", "tabulate", "whole_pass", "width"]
+__all__ = ["ROWS", "VALUES", "WORD", "WORDS", "density", "pack", "statistics", "tabulate", "whole_pass", "width"]
 
 VALUES = 256
 """Values of a byte."""
@@ -38,7 +38,8 @@ BYTES = 8
 """Bytes in a word."""
 WORD = 8 * BYTES
 """Columns in a word."""
-_WORDS = types.Array(types.uint64, 2, "C", readonly=True)
+WORDS = types.Array(types.uint64, 2, "C", readonly=True)
+"""Type of packed rows (words, n and some)."""
 
 
 @inner(ROUNDING)
@@ -65,23 +66,35 @@ pack = Compiled(
 """pack(values, columns, start, stop, words): sets the bits of words (words, n and some) where a column is not 0."""
 
 
-def _tabulate(on, off, table):
-    d, side = on.shape[1], table.shape[3]
-    for j in range(on.shape[0]):
-        place = j % side
-        for g in range(table.shape[1]):
-            one = table[j // side, g]
-            one[0, place] = 0.0
-            size = 1
-            for i in range(8 * g, min(8 * g + 8, d)):
-                for c in range(size):
-                    one[size + c, place] = one[c, place] + on[j, i]
-                    one[c, place] += off[j, i]
-                size *= 2
+@inner(ROUNDING)
+def _double(one, size, i, on, off):
+    """Four sums, from i on, of entries without and with the next bit, from the first `size`, which lack it."""
+    up0, up1, up2, up3 = on[i], on[i + 1], on[i + 2], on[i + 3]
+    down0, down1, down2, down3 = off[i], off[i + 1], off[i + 2], off[i + 3]
+    for entry in range(size):
+        first, second = one[entry, i : i + FOUR], one[size + entry, i : i + FOUR]
+        a, b, c, d = first[0], first[1], first[2], first[3]
+        second[0], second[1], second[2], second[3] = a + up0, b + up1, c + up2, d + up3
+        first[0], first[1], first[2], first[3] = a + down0, b + down1, c + down2, d + down3
 
 
-tabulate = Compiled(types.void(given(2), given(2), array(4)), _tabulate)
-"""tabulate(on, off, table): table (J / side, bytes, 256, side) of the sums of on (J, d) where a bit is set and off (J, d) where it is not."""
+def _tabulate(probability, table):
+    (k, d), side = probability.shape, table.shape[3]
+    on, off = np.zeros(side), np.zeros(side)
+    for h in range(table.shape[0]):
+        for j in range(d):
+            for i in range(min(side, k - side * h)):
+                p = probability[side * h + i, j]
+                on[i], off[i] = np.log(p), np.log1p(-p)
+            one = table[h, j // 8]
+            if j % 8 == 0:
+                one[0] = 0.0
+            for i in range(0, side, FOUR):
+                _double(one, 1 << (j % 8), i, on, off)
+
+
+tabulate = Compiled(types.void(given(2), array(4)), _tabulate)
+"""tabulate(probability, table): table (K / side, bytes, 256, side), zeros before, of the log densities of all values of a byte."""
 
 
 # -- four rows and four or eight components ---------------------------------------------------------------------------------------
@@ -312,7 +325,7 @@ def _whole_pass(words, v, table, log_weights, start, stop, rows, mass, ones, zer
 
 whole_pass = Compiled(
     types.float64(
-        _WORDS, read_only(1), given(4), given(1), types.intp, types.intp, array(1), array(1), array(2), array(2)
+        WORDS, read_only(1), given(4), given(1), types.intp, types.intp, array(1), array(1), array(2), array(2)
     ),
     _whole_pass,
 )
@@ -334,7 +347,7 @@ def _density(words, table, start, stop, places, joint):
 
 
 density = Compiled(
-    types.void(_WORDS, given(4), types.intp, types.intp, given(1, types.intp), array(3)),
+    types.void(WORDS, given(4), types.intp, types.intp, given(1, types.intp), array(3)),
     _density,
 )
 """density(words, table, start, stop, places, joint): adds log densities to joint (tiles, K, ROW) at components places (J,)."""
@@ -358,7 +371,7 @@ def _statistics(words, joint, places, start, stop, ones, zeros):
 
 
 statistics = Compiled(
-    types.void(_WORDS, given(3), given(1, types.intp), types.intp, types.intp, array(2), array(2)),
+    types.void(WORDS, given(3), given(1, types.intp), types.intp, types.intp, array(2), array(2)),
     _statistics,
 )
 """statistics(words, joint, places, start, stop, ones, zeros): adds responsibilities where a column is 1 and where it is 0."""

@@ -52,6 +52,8 @@ class Kernel:
     """Most rows for which `scores` is faster than passes."""
     step: Compiled | None = None
     """The whole EM step of an unrestricted mixture of this block alone, in one call (see `mixtures.kernels.steps`)."""
+    summed: int
+    """Numbers that a pass of `step` adds up: the sum of v times row values, mass and sums."""
     at_once = 1
     """Entries of a parameter in the time that one takes a Gaussian."""
 
@@ -93,6 +95,20 @@ class Kernel:
         Threads share chunks of `size` rows.
         """
         raise NotImplementedError
+
+    def _one_call(
+        self, arguments: tuple[Any, ...], n: int, size: int, threads: int, results: list[Array]
+    ) -> float | None:
+        """Call `step` on every thread; the sum of v times row values, and results are filled unless it is None."""
+        assert self.step is not None
+        taken, sums = np.zeros(2, dtype=np.intp), np.zeros((-(-n // size), self.summed))
+        step, arguments = ready_together(self.step), (*arguments, size, taken, sums, *results)
+        if threads == 1:
+            step(*arguments)
+        else:
+            run(lambda _: step(*arguments), threads, threads)
+        value = float(sums[0, 0])
+        return None if value != value else value
 
     def named(self, mass: Array, sums: Sums) -> Sums:
         """The family's statistics."""
@@ -136,8 +152,6 @@ class NumPyKernel(Kernel):
 
 class _GaussianKernel(Kernel):
     whole = True
-    summed: int
-    """How many numbers a pass adds up: the sum of v times row values, mass and sums."""
 
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
@@ -146,26 +160,15 @@ class _GaussianKernel(Kernel):
     def whole_step(
         self, v: Array, weights: Array, theta: Theta, size: int, threads: int
     ) -> tuple[float, Sums, Array, Theta] | None:
-        assert self.step is not None
-        each, chunks = ((self.count,), (self.count, self.d), (self.count, self.d, self.d)), -(-len(v) // size)
-        taken, sums = np.zeros(2, dtype=np.intp), np.zeros((chunks, self.summed))
+        each = (self.count,), (self.count, self.d), (self.count, self.d, self.d)
         results = [np.empty(shape) for shape in (*each, *each)]
-        step = ready_together(self.step)
-        arguments = (*self.source, v, weights, theta["mean"], theta["covariance"], size, taken, sums, *results)
-        if threads == 1:
-            step(*arguments)
-        else:
-            run(lambda _: step(*arguments), threads, threads)
-        value = float(sums[0, 0])
-        if value != value:
+        arguments = (*self.source, v, weights, theta["mean"], theta["covariance"])
+        value = self._one_call(arguments, len(v), size, threads, results)
+        if value is None:
             return None
         mass, first, second, shares, mean, covariance = results
-        return (
-            value,
-            {"mass": mass, "first": first, "second": second},
-            shares,
-            {"mean": mean, "covariance": covariance},
-        )
+        sums = {"mass": mass, "first": first, "second": second}
+        return value, sums, shares, {"mean": mean, "covariance": covariance}
 
 
 class FullGaussianKernel(_GaussianKernel):
@@ -300,12 +303,13 @@ class BernoulliKernel(Kernel):
     """Bernoulli columns, packed into words when the kernel is made."""
 
     whole = True
-    scores = scores.bernoulli_scores
+    scores, step = scores.bernoulli_scores, steps.bernoulli_step
     most_scored = 2000
     at_once = 8
 
     def __init__(self, rows: RowSource, count: int, threads: int = 1) -> None:
         self.count, self.d = count, len(rows.columns)
+        self.summed = 1 + count * (1 + 2 * self.d)
         words = -(-self.d // bernoulli.WORD)
         self.words = np.zeros((words, len(rows.values) + bernoulli.ROWS), dtype=np.uint64)
         step = 65536
@@ -319,12 +323,22 @@ class BernoulliKernel(Kernel):
         run(pack, blocks, threads)
 
     def at(self, theta: Theta) -> Array:
-        p = np.ascontiguousarray(theta["probability"])
         width = bernoulli.width(self.count)
         table = _on_lines((-(-self.count // width), -(-self.d // 8), bernoulli.VALUES, width))
-        with np.errstate(divide="ignore"):
-            bernoulli.tabulate(np.log(p), np.log1p(-p), table)
+        bernoulli.tabulate(np.ascontiguousarray(theta["probability"]), table)
         return table
+
+    def whole_step(
+        self, v: Array, weights: Array, theta: Theta, size: int, threads: int
+    ) -> tuple[float, Sums, Array, Theta] | None:
+        each = (self.count,), (self.count, self.d)
+        results = [np.empty(shape) for shape in (*each, each[1], *each)]
+        arguments = (self.words, v, self.at(theta), weights, theta["probability"])
+        value = self._one_call(arguments, len(v), size, threads, results)
+        if value is None:
+            return None
+        mass, ones, zeros, shares, probability = results
+        return value, {"mass": mass, "ones": ones, "zeros": zeros}, shares, {"probability": probability}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {"ones": (self.count, self.d), "zeros": (self.count, self.d)}

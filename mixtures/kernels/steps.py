@@ -1,14 +1,14 @@
-"""EM steps of unrestricted Gaussian mixtures: one call per thread from parameters to parameters.
+"""EM steps of unrestricted mixtures: one call per thread from parameters to parameters.
 
 A pass over ten thousand rows takes 70 microseconds, and what NumPy does around it, on three matrices of two by two, 50. All threads
-call the same function with the same arguments (values, columns, center, inverse_scale, v, weights, mean, covariance, size, taken,
-sums, mass, first, second, shares, means, covariances) and share the chunks of `size` rows: the next to be taken and the number of
-those done stand in taken (2,), zeros before, and what passes add up in sums (chunks, .), zeros before, a row for each. Who is done
-last adds up the chunks in their order, so that threads change nothing, and puts the sum of v times row values in the first place of
-sums, the statistics at these parameters in mass (K,), first (K, d) and second (K, d, d), and into the rest the weights, means and
-covariances that maximise the expected complete-data log-likelihood. That sum is NaN where a component collapses or empties, which
-is left to the formulas of the family. Results go to given arrays because numba makes those that it returns in Python code, where an
-interrupt would become another error.
+call the same function with the same arguments, rows and parameters first: those of Gaussians are (values, columns, center,
+inverse_scale, v, weights, mean, covariance, size, taken, sums, mass, first, second, shares, means, covariances). They share the
+chunks of `size` rows: the next to be taken and the number of those done stand in taken (2,), zeros before, and what passes add up
+in sums (chunks, .), zeros before, a row for each. Who is done last adds up the chunks in their order, so that threads change
+nothing, and puts the sum of v times row values in the first place of sums, the statistics at these parameters in mass (K,) and the
+arrays that follow it, and into the rest the weights and parameters that maximise the expected complete-data log-likelihood. That
+sum is NaN where a component collapses or empties, which is left to the formulas of the family. Results go to given arrays because
+numba makes those that it returns in Python code, where an interrupt would become another error.
 
 References
 ----------
@@ -23,11 +23,13 @@ import numpy as np
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .bernoulli import WORDS
+from .bernoulli import whole_pass as bernoulli_pass
 from .compiling import ROUNDING, Compiled, array, given, inner, read_only
 from .gaussian import diagonal_pass, full_pass, pair_pass, single_pass
 from .scores import HALF_LOG_TAU, added, factorise, invert_deviations
 
-__all__ = ["diagonal_step", "full_step", "pair_step", "single_step"]
+__all__ = ["bernoulli_step", "diagonal_step", "full_step", "pair_step", "single_step"]
 
 
 @intrinsic
@@ -196,10 +198,42 @@ def _diagonal_step(
             covariances[j, i, i] = sd * (second[j, i] - first[j, i] * away) * sd / m
 
 
+def _bernoulli_step(words, v, table, weights, probability, size, taken, sums, mass, ones, zeros, shares, probabilities):
+    n, k, d = v.size, probability.shape[0], probability.shape[1]
+    chunk = _take(taken, 0)
+    if chunk >= sums.shape[0]:
+        return
+    rows, log_weights, begin, middle, done = np.empty(0), np.log(weights), 1 + k, 1 + k + k * d, 0
+    while chunk < sums.shape[0]:
+        own, start = sums[chunk], chunk * size
+        one, zero = own[begin:middle].reshape((k, d)), own[middle:].reshape((k, d))
+        own[0] = bernoulli_pass(
+            words, v, table, log_weights, start, min(n, start + size), rows, own[1:begin], one, zero
+        )
+        done, chunk = _take(taken, 1), _take(taken, 0)
+    if done < sums.shape[0] - 1:  # another thread is the last
+        return
+    _add_up(sums)
+    own = sums[0]
+    one, zero = own[begin:middle].reshape((k, d)), own[middle:].reshape((k, d))
+    mass[:] = own[1:begin]
+    if not _is_positive(mass):
+        sums[0, 0] = np.nan
+        return
+    total = added(mass)
+    for j in range(k):
+        shares[j] = mass[j] / total
+        for i in range(d):
+            ones[j, i], zeros[j, i] = one[j, i], zero[j, i]
+            cells = one[j, i] + zero[j, i]
+            probabilities[j, i] = one[j, i] / cells if cells > 0.0 else probability[j, i]
+
+
+_SHARED = (types.intp, array(1, types.intp), array(2))
 _STEP = types.void(
     *(read_only(2), given(1, types.intp), given(1), given(1)),
     *(read_only(ndim) for ndim in (1, 1, 2, 3)),
-    *(types.intp, array(1, types.intp), array(2)),
+    *_SHARED,
     *(array(ndim) for ndim in (1, 2, 3, 1, 2, 3)),
 )
 
@@ -211,3 +245,12 @@ diagonal_step = Compiled(_STEP, _diagonal_step)
 """Diagonal covariances."""
 single_step = Compiled(_STEP, _diagonal_step, calls={"diagonal_pass": single_pass})
 """The same for one column."""
+bernoulli_step = Compiled(
+    types.void(
+        *(WORDS, read_only(1), given(4), read_only(1), read_only(2)),
+        *_SHARED,
+        *(array(ndim) for ndim in (1, 2, 2, 1, 2)),
+    ),
+    _bernoulli_step,
+)
+"""Bernoulli columns, their rows packed and the probabilities' logarithms tabulated (`bernoulli.pack`, `bernoulli.tabulate`)."""

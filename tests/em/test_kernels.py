@@ -108,12 +108,14 @@ IN_ONE_CALL = {
     "two columns": mx.Gaussian("x0", "x1"),
     "five columns": mx.Gaussian("x0", "x1", "x2", "x3", "x4"),
     "diagonal": mx.Gaussian("x0", "x1", "x2", structure="diagonal"),
+    "items": mx.Bernoulli(*[f"b{j}" for j in range(11)]),
 }
 
 
 def unrestricted(family, n=300, threads=2):
     rng = np.random.default_rng(n)
     data = {f"x{j}": rng.normal(size=n) + 3.0 * rng.integers(2, size=n) for j in range(5)} | {"w": rng.random(n) + 0.1}
+    data |= {f"b{j}": rng.integers(2, size=n).astype(float) for j in range(11)}
     slow, fast = both(mx.Mixture(family, n_components=3), data, "w", threads)
     return slow, fast, some_point(slow, rng)
 
@@ -137,7 +139,7 @@ def test_steps_in_one_call_have_the_same_bits_on_any_number_of_threads(name, mon
     found = {}
     for threads in (1, 2, 3, 7):
         slow, program, p = unrestricted(IN_ONE_CALL[name], n=5003, threads=threads)
-        assert len(program.passes._chunks) > 8
+        assert len(program.passes._chunks) >= 8
         for _ in range(20):
             evaluation = program.evaluate(p)
             now = [evaluation.log_likelihood, evaluation.mass, *evaluation.statistics[0].values()]
@@ -173,11 +175,16 @@ def test_restricted_wide_and_long_ones_take_their_steps_apart(restricted, monkey
 
 
 @pytest.mark.parametrize("name", IN_ONE_CALL)
-def test_components_that_collapse_or_empty_are_left_to_the_formulas(name):
+def test_components_that_empty_are_left_to_the_formulas(name):
     slow, fast, p = unrestricted(IN_ONE_CALL[name])
     empty = Params(np.array([0.4, 0.0, 0.6]), p.thetas)
     assert fast.evaluate(empty).best is None
     same_point(fast.m_step(fast.evaluate(empty), empty), slow.m_step(slow.evaluate(empty), empty))
+
+
+@pytest.mark.parametrize("name", [name for name in IN_ONE_CALL if name != "items"])
+def test_components_that_collapse_are_left_to_the_formulas(name):
+    slow, fast, p = unrestricted(IN_ONE_CALL[name])
     covariance = p.thetas[0]["covariance"].copy()
     covariance[2] = 0.0
     for program in (slow, fast):
@@ -198,7 +205,22 @@ def test_items_of_more_than_one_word_and_components_that_fill_no_place_side_by_s
     assert abs(a.log_likelihood - b.log_likelihood) <= 1e-12 * abs(a.log_likelihood)
     for name, value in a.statistics[0].items():
         np.testing.assert_allclose(b.statistics[0][name], value, rtol=1e-11, atol=1e-12 * n, err_msg=name)
+    same_point(b.best, slow.m_step(a, p))
     np.testing.assert_allclose(fast.responsibilities(p), slow.responsibilities(p), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_items_that_a_component_always_or_never_has(possible):
+    slow, fast, p = unrestricted(IN_ONE_CALL["items"])
+    probability = p.thetas[0]["probability"].copy()
+    probability[0, :3], probability[1, :3] = 1.0, 0.0
+    if not possible:
+        probability[2, :2] = 0.0, 1.0
+    p = Params(p.weights, ({"probability": probability},))
+    a, b = slow.evaluate(p), fast.evaluate(p)
+    assert (a.log_likelihood > -np.inf) == possible
+    assert a.log_likelihood == pytest.approx(b.log_likelihood, rel=1e-12)
+    same_point(fast.m_step(b, p), slow.m_step(a, p))
 
 
 LAYOUTS = {
