@@ -185,7 +185,7 @@ class Passes:
         component fails.
         """
         whole = self.whole
-        if whole is None or whole.step is None or self._amount > LONGEST:
+        if whole is None or whole.step is None or not 0 < self._amount <= LONGEST:
             return None
         return whole.whole_step(self.v, weights, thetas[0], self._chunks[0][1], self._threads)
 

@@ -20,8 +20,7 @@ UNITS_FROM = 500_000
 """Rows, evenly spaced, that the units of columns are taken from, if there are at least twice as many."""
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(NamedTuple):
     """Weights (K,) and one dict of arrays per group. Light and immutable; the arrays are not written to."""
 
     weights: Array

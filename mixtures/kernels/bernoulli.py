@@ -80,8 +80,9 @@ def _double(one, size, i, on, off):
 
 def _tabulate(probability, table):
     (k, d), side = probability.shape, table.shape[3]
-    on, off = np.zeros(side), np.zeros(side)
+    on, off = np.empty(side), np.empty(side)
     for h in range(table.shape[0]):
+        on[:] = off[:] = 0.0
         for j in range(d):
             for i in range(min(side, k - side * h)):
                 p = probability[side * h + i, j]

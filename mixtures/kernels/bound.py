@@ -101,14 +101,19 @@ class Kernel:
     ) -> float | None:
         """Call `step` on every thread; the sum of v times row values, and results are filled unless it is None."""
         assert self.step is not None
-        taken, sums = np.zeros(2, dtype=np.intp), np.zeros((-(-n // size), self.summed))
-        step, arguments = ready_together(self.step), (*arguments, size, taken, sums, *results)
+        chunks = -(-n // size)
+        taken, sums = np.zeros(2, dtype=np.intp), np.zeros((chunks, self.summed))
+        step, arguments, threads = (
+            ready_together(self.step),
+            (*arguments, size, taken, sums, *results),
+            min(threads, chunks),
+        )
         if threads == 1:
             step(*arguments)
         else:
             run(lambda _: step(*arguments), threads, threads)
         value = float(sums[0, 0])
-        return None if value != value else value
+        return None if math.isnan(value) else value
 
     def named(self, mass: Array, sums: Sums) -> Sums:
         """The family's statistics."""
@@ -156,12 +161,12 @@ class _GaussianKernel(Kernel):
     def __init__(self, rows: RowSource, count: int, factorise: Callable[[Array], Factors]) -> None:
         self.count, self.d, self.factorise = count, len(rows.columns), factorise
         self.source = (rows.values, rows.columns, rows.center, 1.0 / rows.scale)
+        self.found = 2 * ((count,), (count, self.d), (count, self.d, self.d))
 
     def whole_step(
         self, v: Array, weights: Array, theta: Theta, size: int, threads: int
     ) -> tuple[float, Sums, Array, Theta] | None:
-        each = (self.count,), (self.count, self.d), (self.count, self.d, self.d)
-        results = [np.empty(shape) for shape in (*each, *each)]
+        results = [np.empty(shape) for shape in self.found]
         arguments = (*self.source, v, weights, theta["mean"], theta["covariance"])
         value = self._one_call(arguments, len(v), size, threads, results)
         if value is None:
@@ -325,7 +330,7 @@ class BernoulliKernel(Kernel):
     def at(self, theta: Theta) -> Array:
         width = bernoulli.width(self.count)
         table = _on_lines((-(-self.count // width), -(-self.d // 8), bernoulli.VALUES, width))
-        bernoulli.tabulate(np.ascontiguousarray(theta["probability"]), table)
+        bernoulli.tabulate(np.ascontiguousarray(theta["probability"], dtype=np.float64), table)
         return table
 
     def whole_step(

@@ -84,6 +84,9 @@ def _full_step(
     chunk, wide = _take(taken, 0), 4 * ((d + 3) // 4)
     if chunk >= sums.shape[0]:
         return
+    if not _is_positive(weights):
+        sums[0, 0] = np.nan
+        return
     rows, constant, lower = np.empty(0), np.empty(k), np.zeros((k, d, d))
     location, inverse = np.zeros((k, wide)), np.zeros((k, wide, wide))
     for j in range(k):
@@ -163,7 +166,7 @@ def _diagonal_step(
     if chunk >= sums.shape[0]:
         return
     rows, constant, location, inverse = np.empty(0), np.empty(k), np.empty((k, d)), np.empty((k, d))
-    if not invert_deviations(weights, mean, covariance, location, inverse, constant):
+    if not (_is_positive(weights) and invert_deviations(weights, mean, covariance, location, inverse, constant)):
         sums[0, 0] = np.nan
         return
     begin, middle, done = 1 + k, 1 + k + k * d, 0
@@ -202,6 +205,9 @@ def _bernoulli_step(words, v, table, weights, probability, size, taken, sums, ma
     n, k, d = v.size, probability.shape[0], probability.shape[1]
     chunk = _take(taken, 0)
     if chunk >= sums.shape[0]:
+        return
+    if not _is_positive(weights):
+        sums[0, 0] = np.nan
         return
     rows, log_weights, begin, middle, done = np.empty(0), np.log(weights), 1 + k, 1 + k + k * d, 0
     while chunk < sums.shape[0]:

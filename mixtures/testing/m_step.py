@@ -82,7 +82,7 @@ def prior_and_data_take_turns(case: Case) -> None:
     mle = case.block.maximise(heavy, theta, layout, None)
     each_close(case.block.maximise(heavy, theta, layout, prior), mle, "MAP under a weak prior", 1e-6)
     light = {name: 1e-12 * value for name, value in S.items()}
-    mode = replace(p, thetas=(case.block.maximise(light, theta, layout, prior),))
+    mode = p._replace(thetas=(case.block.maximise(light, theta, layout, prior),))
     slope = Coordinates(program, mode).pull(mode, np.zeros(2), program.log_prior_gradient(mode)[1])
     close(slope, np.zeros_like(slope), "the prior's score at MAP under a strong prior", 1e-6)
 

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
 from mixtures.families.base import DegenerateComponentError
-from mixtures.kernels import fetching
+from mixtures.kernels import bound, fetching
 from mixtures.kernels.bound import WIDEST_STEP
 from mixtures.kernels.softmax import TILE
 
@@ -132,13 +134,26 @@ def test_steps_in_one_call_are_those_of_the_formulas(name):
         same_point(b.best, p)
 
 
+def at_once(task, tasks, threads):
+    """As `run`, with all threads known to be running when the first task begins."""
+    ready = threading.Barrier(tasks)
+
+    def one(index):
+        ready.wait()
+        task(index)
+
+    with ThreadPoolExecutor(tasks) as pool:
+        list(pool.map(one, range(tasks)))
+
+
 @pytest.mark.parametrize("name", IN_ONE_CALL)
 def test_steps_in_one_call_have_the_same_bits_on_any_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(passes, "PER_THREAD", 1000)
     monkeypatch.setattr(passes, "CHUNK", 1000)
+    monkeypatch.setattr(bound, "run", at_once)
     found = {}
     for threads in (1, 2, 3, 7):
-        slow, program, p = unrestricted(IN_ONE_CALL[name], n=5003, threads=threads)
+        slow, program, p = unrestricted(IN_ONE_CALL[name], n=50_003, threads=threads)
         assert len(program.passes._chunks) >= 8
         for _ in range(20):
             evaluation = program.evaluate(p)
@@ -148,6 +163,17 @@ def test_steps_in_one_call_have_the_same_bits_on_any_number_of_threads(name, mon
                 np.testing.assert_array_equal(mine, theirs)
     value = slow.evaluate(p).log_likelihood
     assert abs(found["first"][0] - value) <= 1e-12 * abs(value)
+
+
+def test_a_step_in_one_call_starts_no_more_threads_than_it_has_chunks(monkeypatch):
+    monkeypatch.setattr(passes, "PER_THREAD", 100)
+    monkeypatch.setattr(passes, "CHUNK", 1000)
+    asked = []
+    monkeypatch.setattr(bound, "run", lambda task, tasks, threads: (asked.append((tasks, threads)), task(0)))
+    _, program, p = unrestricted(IN_ONE_CALL["two columns"], n=600, threads=16)
+    assert len(program.passes._chunks) == 3
+    assert program.evaluate(p).best is not None
+    assert asked == [(3, 3)]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +131,7 @@ def _nudged(estimate: Estimate, p: Params) -> tuple[Params, list[Any]]:
                     edges.append(((g, parameter.name), place, float(np.sign(inner[place] - value[place]))))
             moved[parameter.name] = inner
         thetas.append(moved)
-    return replace(p, weights=weights, thetas=tuple(thetas)), edges
+    return p._replace(weights=weights, thetas=tuple(thetas)), edges
 
 
 def curvature(evidence: Evidence) -> Check:
