@@ -19,6 +19,7 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.subtensor import Subtensor, indices_from_subtensor
 
 from ..kernels.ahead import ask, expect, make_expected_ready
+from ..kernels.interrupts import raise_meant
 
 __all__ = ["DirectCall", "DirectLinker"]
 
@@ -84,7 +85,7 @@ def _owned(value: Any) -> Any:
 def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
     """The graph as a function from values of its inputs to a tuple of values of its outputs."""
     names: dict[Any, str] = {}
-    scope: dict[str, Any] = {"errstate": np.errstate, "asarray": np.asarray}
+    scope: dict[str, Any] = {"errstate": np.errstate, "asarray": np.asarray, "raise_meant": raise_meant}
     silent = True
 
     def name(variable: Any) -> str:
@@ -133,6 +134,8 @@ def _function(fgraph: Any, order: Sequence[Apply], native: bool) -> Call:
     lines.append(f"return ({''.join(one + ', ' for one in results)})")
     if not silent:
         lines = ["with errstate(all='ignore'):", *(f"    {line}" for line in lines)]
+    if natives:
+        lines = ["try:", *(f"    {line}" for line in lines), "except SystemError as error:", "    raise_meant(error)"]
     exec("\n    ".join([f"def graph({', '.join(given)}):", *lines]), scope)
     found: Call = scope["graph"]
     return found

@@ -19,6 +19,7 @@ from pytensor.compile.mode import Mode
 from ..arguments import described
 from ..errors import SpecError
 from ..kernels.ahead import expect
+from ..kernels.interrupts import raise_meant
 from .direct import DirectLinker
 
 __all__ = [
@@ -80,10 +81,13 @@ class Native(NamedTuple):
         pick = itemgetter(*self.outputs) if self.outputs else None
 
         def call(*inputs: Any) -> Any:
-            found = function(*inputs, *constants)
+            try:
+                found = function(*inputs, *constants)
+            except SystemError as error:
+                raise_meant(error)
             return found if pick is None else pick(found)
 
-        return call if constants or pick else function
+        return call
 
 
 def register_native(op_type: type) -> None:

@@ -4,10 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
+from helpers_bayes import CASES
+
+import mixtures as mx
+from mixtures.bayes import stack
+from mixtures.bayes.nutpie_sampler import Nutpie, without_gaps
+from mixtures.bayes.op import RowMixture
+from mixtures.bayes.sample import _NUTS
+from mixtures.em.program import Program
+from mixtures.kernels.interrupts import raise_meant
 
 SCRIPT = """
 import mixtures as mx
@@ -79,3 +91,96 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+# -- interrupts during compiled functions ---------------------------------------------------------------------------------
+
+
+def repeated_until_interrupted(call) -> None:
+    """Call again and again; a signal comes while one of the calls runs."""
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
+    call()
+    timer.start()
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        call()
+
+
+@pytest.mark.parametrize("what", ["rows", "graph"])
+def test_an_interrupt_during_a_compiled_function_is_an_interrupt(what: str):
+    rng = np.random.default_rng(0)
+    spec = mx.Mixture(mx.Gaussian("x", "y"), n_components=2)
+    rows = spec.rows(np.concatenate([rng.normal(size=(10_000, 2)), rng.normal(size=(10_000, 2)) + 4.0]))
+    resolved = spec.resolve(rows)
+    likelihood = RowMixture.of(resolved, rows.values)
+    weights, mean, covariance = np.full(2, 0.5), np.array([[0.0, 0.0], [4.0, 4.0]]), np.repeat(np.eye(2)[None], 2, 0)
+    call = lambda: likelihood.evaluate(rows.values, rows.weights, weights, mean, covariance)  # noqa: E731
+    if what == "graph":
+        model = mx.compile_pymc(spec, rows)
+        nuts = _NUTS(model, Program(resolved, rows, "map"), likelihood, 0.9)
+        q = np.zeros(sum(value.size for value in model.initial_point().values()))
+        call = lambda: nuts.density(q)  # noqa: E731
+    assert likelihood.kernels_pay(len(rows.values), 2)
+    with pytest.raises(KeyboardInterrupt):
+        repeated_until_interrupted(call)
+
+
+def test_other_system_errors_stay_what_they_are():
+    error = SystemError("of its own")
+    error.__cause__ = ValueError("not an interrupt")
+    with pytest.raises(SystemError, match="of its own"):
+        raise_meant(error)
+
+
+# -- nutpie ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lengths", "chains", "draws"),
+    [([9, 9, 9], [0, 1, 2], 9), ([5, 9, 0], [0, 1], 5), ([1, 9, 3], [1], 9), ([4, 3, 4], [0, 1, 2], 3)],
+)
+def test_as_many_draws_are_kept_as_there_are_in_chains_of_one_length(lengths, chains, draws):
+    value = np.arange(54.0).reshape(3, 9, 2)
+    for chain, length in enumerate(lengths):
+        value[chain, length:] = np.nan
+    dims, coords = ("chain", "draw"), {"chain": np.arange(3), "draw": np.arange(9)}
+    posterior = xr.Dataset({"free": ((*dims, "part"), value)}, coords=coords)
+    statistics = xr.Dataset({"depth": (dims, np.zeros((3, 9), dtype=int))}, coords=coords)
+    data = xr.Dataset({"y": ("row", np.zeros(4))})
+    given = {"posterior": posterior, "sample_stats": statistics, "observed_data": data}
+    found = without_gaps(stack.make_container(given))
+    expected = value[chains, :draws]
+    np.testing.assert_array_equal(stack.group(found, "posterior")["free"], expected)
+    assert not np.isnan(expected).any()
+    assert stack.group(found, "posterior")["chain"].values.tolist() == chains
+    assert stack.group(found, "sample_stats")["depth"].shape == (len(chains), draws)
+    assert stack.group(found, "observed_data")["y"].shape == (4,)
+
+
+@pytest.mark.parametrize("draws", [0, 9])
+def test_a_trace_without_any_draw_is_an_interruption(draws: int):
+    value = xr.Dataset({"free": (("chain", "draw", "part"), np.full((2, draws, 2), np.nan))})
+    with pytest.raises(KeyboardInterrupt):
+        without_gaps(stack.make_container({"posterior": value}))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+def test_an_interruption_of_nutpie_keeps_the_draws_there_are(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("nutpie")
+    draw = Nutpie.draw
+
+    def interrupted(self, **settings):
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        return draw(self, **settings)
+
+    monkeypatch.setattr(Nutpie, "draw", interrupted)
+    case = CASES["one column"]
+    arguments = {"chains": 3, "cores": 2, "rng": 1, "nuts_sampler": "nutpie"}  # two of the chains have begun by then
+    found = mx.sample(case.spec, case.data, draws=2_000_000, tune=20, **arguments)
+    sizes = stack.group(found, "posterior").sizes
+    assert sizes["chain"] == 2
+    assert 0 < sizes["draw"] < 2_000_000
+    assert found.attrs["mixtures_interrupted"] == 1
+    with pytest.raises(mx.FitError, match="interrupted before any draw"):
+        mx.sample(case.spec, case.data, draws=10, tune=2_000_000, **arguments)
