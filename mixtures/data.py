@@ -166,14 +166,21 @@ def _refuse_not_finite(
     keep_empty: bool,
 ) -> bool:
     """Whether cells are missing where they may be."""
-    if all(np.isfinite(block).all() for block in _blocks(values)):
-        for start, block in zip(range(0, len(values), BLOCK), _blocks(values), strict=False):
-            if block.size and max(block.max(), -block.min()) > LARGEST:
-                i, j = (int(k) for k in np.argwhere(np.abs(block) > LARGEST)[0])
-                raise DataError(
-                    f"Column {columns[j]!r}, {row_label(start + i, table.index)}: {block[i, j]:g} is too large for squares of it to "
-                    "be computed. Rescale the column."
-                )
+    finite, large = True, None
+    for start, block in zip(range(0, len(values), BLOCK), _blocks(values), strict=False):
+        if not block.size or max(block.max(), -block.min()) <= LARGEST:  # so not where one is NaN
+            continue
+        finite = finite and bool(np.isfinite(block).all())
+        own = np.argwhere((np.abs(block) > LARGEST) & np.isfinite(block) & used[start : start + BLOCK, None])
+        if len(own) and large is None:
+            large = start + int(own[0, 0]), int(own[0, 1])
+    if large is not None:
+        i, j = large
+        raise DataError(
+            f"Column {columns[j]!r}, {row_label(i, table.index)}: {values[i, j]:g} is too large for squares of it to be computed. "
+            "Rescale the column."
+        )
+    if finite:
         return False
     bad = ~np.isfinite(values) & used[:, None]
     where_allowed = np.array([may_miss.get(column) in ("", EVERYWHERE) for column in columns])

@@ -54,8 +54,9 @@ def as_done(task: Callable[[int], Result], tasks: int, processes: int) -> Iterat
             warnings.filterwarnings("ignore", message=r".*use of fork\(\)", category=DeprecationWarning)
             for _ in range(processes):
                 ours, theirs = context.Pipe()
-                workers[ours] = context.Process(target=_work, args=(task, theirs, tuple(workers)), daemon=True)
-                workers[ours].start()
+                worker = context.Process(target=_work, args=(task, theirs, (*workers, ours)), daemon=True)
+                worker.start()
+                workers[ours] = worker
                 theirs.close()
         waiting = iter(range(tasks))
         for connection in workers:
@@ -66,7 +67,7 @@ def as_done(task: Callable[[int], Result], tasks: int, processes: int) -> Iterat
                 connection = cast(Connection, ready)
                 try:
                     index, result = connection.recv()
-                except EOFError:
+                except (EOFError, ConnectionResetError):
                     raise MixtureError(
                         "A worker process died, perhaps for want of memory. Use jobs=1, or fewer jobs."
                     ) from None
@@ -78,10 +79,23 @@ def as_done(task: Callable[[int], Result], tasks: int, processes: int) -> Iterat
                     raise result
                 yield index, result
     finally:
-        for connection, worker in workers.items():
-            worker.terminate()
-            worker.join()
-            connection.close()
+        _end(workers)
+
+
+def _end(workers: dict[Connection, multiprocessing.process.BaseProcess]) -> None:
+    """End them all; an interrupt meanwhile is passed on afterwards."""
+    interrupt: KeyboardInterrupt | None = None
+    steps: list[Callable[[], object]] = [worker.terminate for worker in workers.values()]
+    steps += [worker.join for worker in workers.values()] + [connection.close for connection in workers]
+    for step in steps:
+        while True:
+            try:
+                step()
+                break
+            except KeyboardInterrupt as one:
+                interrupt = one
+    if interrupt is not None:
+        raise interrupt
 
 
 def _work(task: Callable[[int], Result], connection: Connection, others: tuple[Connection, ...]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from .arguments import check_callable, check_whole
 from .data import Rows
 from .em.program import Params, Program
-from .em.run import InterruptedClimb, climb
+from .em.run import climb
 from .em.status import Status
 from .errors import DataError, FitError, InterruptedRunError, SpecError
 from .families.base import Array, DegenerateComponentError
@@ -197,7 +197,7 @@ def bootstrap(
                     found[done] = scalars.natural(named_values(fit.resolved, program.to_data(matcher.matched(p))))
                 if progress is not None:
                     progress(done + 1, int(draws))
-    except (KeyboardInterrupt, InterruptedClimb):
+    except KeyboardInterrupt:
         if not found:
             raise InterruptedRunError("Interrupted before the first refit of the bootstrap was done.") from None
     if not found:

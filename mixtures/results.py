@@ -136,7 +136,7 @@ class EMFit:
         import warnings
 
         program, expand = self._score_program(data)
-        values = np.array(expand(program.responsibilities(self.params)))
+        values = expand(program.responsibilities(self.params))
         dead = ~(values.sum(axis=1) > 0)
         if dead.any():
             warnings.warn(

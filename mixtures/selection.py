@@ -189,6 +189,8 @@ def select(
             record = _record(found, rows)
             if people is not None and found.status not in (Status.NEARLY_SINGULAR, Status.INTERRUPTED):
                 record["held_out"] = _held_out(specs[i], data, sample_weight, people, starts, seeds[2 * i + 1])
+        except InterruptedRunError:
+            raise KeyboardInterrupt from None
         except (DataError, FitError, UnsupportedError) as error:
             record["status"] = str(error) if found is None else f"{record['status']}; held out: {error}"
         return found, record
@@ -290,6 +292,8 @@ def _left_out(spec: Mixture, data: Any, status: str, **options: Any) -> dict[str
         if posterior.attrs["mixtures_interrupted"]:
             raise KeyboardInterrupt
         found = import_module("mixtures.bayes.loo").loo(posterior, pointwise=True)
+    except InterruptedRunError:
+        raise KeyboardInterrupt from None
     except (DataError, FitError, UnsupportedError) as error:
         return {"status": f"{status}; loo: {error}"}
     doubtful = int(np.sum(np.asarray(found.pareto_k) > found.good_k))
@@ -358,12 +362,20 @@ class BootstrapTest:
         The statistic on data sets simulated from the fitted null; 0 where the alternative has no sound maximum above it.
     p_value
         (1 + number of draws that are no smaller) / (1 + number of draws).
+    requested
+        How many draws were asked for; there are fewer if the user interrupted.
     """
 
     null: EMFit
     alternative: EMFit
     statistic: float
     draws: Array
+    requested: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether there are fewer draws than were asked for."""
+        return len(self.draws) < self.requested
 
     @property
     def p_value(self) -> float:
@@ -371,7 +383,10 @@ class BootstrapTest:
         return float((1 + np.count_nonzero(self.draws >= self.statistic)) / (1 + len(self.draws)))
 
     def __repr__(self) -> str:
-        return f"<BootstrapTest: statistic {self.statistic:.3f}, p = {self.p_value:.3g} from {len(self.draws)} draws>"
+        count = f"{len(self.draws)} draws"
+        if self.interrupted:
+            count += f" of {self.requested} (interrupted)"
+        return f"<BootstrapTest: statistic {self.statistic:.3f}, p = {self.p_value:.3g} from {count}>"
 
 
 def bootstrap_test(
@@ -454,7 +469,7 @@ def bootstrap_test(
     except KeyboardInterrupt:
         if not found:
             raise InterruptedRunError("Interrupted before the first draw of the bootstrap was done.") from None
-    return BootstrapTest(small, large, _ratio(small, large), np.array(found))
+    return BootstrapTest(small, large, _ratio(small, large), np.array(found), draws)
 
 
 def _simulated_ratio(null: Mixture, alternative: Mixture, rows: Any, starts: int, seed: int) -> float:

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 MOST_STEPS = 500
 """Steps of an inner loop; a few suffice."""
 TOLERANCE = 1e-13
+MOST_AXES = 50
+"""Columns up to which Newton's method on the angles of all pairs of axes is worth its matrix."""
 NEAR_ENOUGH = 0.1
 """Largest rotation of a sweep from which on Newton's method is tried too."""
 SMALLEST_ANGLE = 1e-10
@@ -202,7 +204,7 @@ def _common_axes(scatter: Array, rows: Array, now: Array, volume: str) -> Array:
         largest = _sweep(axes, turned, rows, volume)
         if largest <= SMALLEST_ANGLE or not np.isfinite(largest):
             break
-        if largest < NEAR_ENOUGH:
+        if largest < NEAR_ENOUGH and axes.shape[-1] <= MOST_AXES:
             axes, turned, largest = _newton_on_axes(axes, turned, scatter, rows, volume)
             if largest <= SMALLEST_ANGLE:
                 break
@@ -241,17 +243,21 @@ def _newton_on_axes(axes: Array, turned: Array, scatter: Array, rows: Array, vol
     share = weight[..., None] / along
     first = 2.0 * np.einsum("sjpb,mbp->sjmp", turned, basis) / along[:, :, None]
     slope = np.einsum("sj,sjmp->sm", weight, first)
-    both = np.einsum("mab,nbc->mnac", basis, basis)
-    half = np.einsum("sbp,mnbp->smn", np.einsum("sjpb,sjp->sbp", turned, share), both)
+    # Sums over the entries of basis m, +1 at (i, j) and -1 at (j, i), and of basis n, +1 at (k, l) and -1 at (l, k).
+    each = np.einsum("sjpb,sjp->sbp", turned, share)
+    i, j, k, l = below[:, None], above[:, None], below, above  # noqa: E741 (as in the comment)
+    half = (j == k) * each[:, i, l] - (j == l) * each[:, i, k] - (i == k) * each[:, j, l] + (i == l) * each[:, j, k]
     third = np.einsum("mpb,spbc->smpc", basis, np.einsum("sjp,sjbc->spbc", share, turned))
-    half -= np.einsum("smpc,ncp->smn", third, basis)
-    hessian = half + half.swapaxes(-1, -2) - np.einsum("sj,sjmp,sjnp->smn", weight, first, first)
+    half -= third[:, :, above, below] - third[:, :, below, above]
+    by_root = (np.sqrt(weight)[..., None, None] * first).swapaxes(1, 2).reshape(len(axes), len(below), -1)
+    hessian = half + half.swapaxes(-1, -2) - by_root @ by_root.swapaxes(-1, -2)
     if volume == "E":
         total = first.sum(axis=-1)
         hessian += np.einsum("sj,sjm,sjn->smn", weight / d, total, total)
     values, vectors = np.linalg.eigh(np.where(np.isfinite(hessian), hessian, 0.0))
     usable = values[:, 0] > 1e-12 * np.abs(values).max(axis=1)
-    step = -np.einsum("smi,si,sni,sn->sm", vectors, 1.0 / np.where(values > 0, values, np.inf), vectors, slope)
+    along_each = np.vecmat(slope, vectors) / np.where(values > 0, values, np.inf)
+    step = -np.matvec(vectors, along_each)
     step = np.where(usable[:, None], step, 0.0)
     tried = axes @ cayley(step, d)[1]
     its_turned = _turned(tried, scatter)

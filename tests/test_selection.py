@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -97,6 +100,24 @@ def test_an_interruption_keeps_what_is_done(old_faithful, jobs):
     assert said == [not one for one in kept]
 
 
+@pytest.mark.parametrize("where", ["fit", "loo"])
+def test_an_interruption_inside_one_specification_ends_the_selection(old_faithful, monkeypatch, where):
+    calls = []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        raise mx.errors.InterruptedRunError("Interrupted before there was anything.")
+
+    if where == "fit":
+        monkeypatch.setattr("mixtures.selection._quiet_fit", interrupted)
+    else:
+        monkeypatch.setattr("mixtures.bayes.sample.sample", interrupted)
+    specs = [mx.Mixture(mx.Gaussian("waiting"), n_components=k) for k in (1, 2, 3)]
+    found = mx.select(specs, old_faithful, rng=1, starts=2, jobs=1, loo=where == "loo")
+    assert len(calls) == 1
+    assert [fit is None for fit in found.fits] == [where == "fit"] * 3
+
+
 def test_wrong_calls_are_refused_by_name(old_faithful, selection):
     one = mx.Mixture(mx.Gaussian("waiting"), n_components=1)
     with pytest.raises(mx.SpecError, match="one or more specifications"):
@@ -131,6 +152,8 @@ def test_the_bootstrap_can_be_interrupted(old_faithful):
     found = mx.bootstrap_test(one, two, old_faithful, draws=50, starts=3, rng=1, progress=interrupt)
     assert len(found.draws) == 2
     assert found.p_value == pytest.approx(1 / 3)
+    assert found.interrupted
+    assert "2 draws of 50 (interrupted)" in repr(found)
 
 
 def test_held_out_density_counts_people_and_uses_one_division_for_all():
@@ -207,6 +230,45 @@ def test_processes_do_not_change_the_result_and_errors_keep_their_rows(old_faith
     assert two.fits[1].log_likelihood == one.fits[1].log_likelihood
     with pytest.raises(mx.SpecError, match="jobs=0: an integer >= 1"):
         mx.select(specs, old_faithful, jobs=0)
+
+
+def test_a_second_interruption_while_workers_are_ended_leaves_none_behind(monkeypatch: pytest.MonkeyPatch):
+    running = as_done(lambda index: time.sleep(60), 4, 2)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    terminate, calls = multiprocessing.process.BaseProcess.terminate, []
+
+    def interrupted(self):
+        calls.append(self)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        terminate(self)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "terminate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(running)
+    assert len(calls) == 3
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_a_parent_that_is_killed():
+    script = """
+import os, time
+from mixtures.processes import as_done
+def slow(index):
+    print(os.getpid(), flush=True)
+    time.sleep(2)
+for _ in as_done(slow, 9, 2):
+    pass
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = {int(process.stdout.readline()) for _ in range(2)}
+        process.kill()
+        until = time.monotonic() + 20
+        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
+            time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
 def _dies(index):

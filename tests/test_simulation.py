@@ -1,5 +1,7 @@
 """Toy problems carry their answer: simulated rows have the moments of their components."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,20 @@ def test_wrong_parameters_are_refused_by_name():
         mx.simulate(SPEC, {name: value for name, value in TRUTH.items() if name != "probability"}, 5)
     with pytest.raises(mx.SpecError, match="component 1 must be positive definite"):
         mx.simulate(SPEC, {**TRUTH, "covariance": [np.eye(2), -np.eye(2)]}, 5)
+
+
+def test_rows_of_many_columns_have_their_components_moments_and_take_no_more_memory_than_themselves():
+    d, n = 40, 20_000
+    rng = np.random.default_rng(0)
+    factor = np.tril(0.1 * rng.normal(size=(2, d, d))) + np.eye(d)
+    theta = {"mean": rng.normal(size=(2, d)), "covariance": factor @ factor.transpose(0, 2, 1)}
+    z = rng.integers(2, size=n)
+    tracemalloc.start()
+    found = mx.Gaussian(*(f"x{j}" for j in range(d))).draw(z, theta, rng)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 4 * found.nbytes
+    for k in range(2):
+        own = found[z == k]
+        assert np.abs(own.mean(axis=0) - theta["mean"][k]).max() < 0.08
+        assert np.abs(np.cov(own.T) - theta["covariance"][k]).max() < 0.12

@@ -96,6 +96,7 @@ class RowMixture(Summable):
     def __init__(self, parts: tuple[Part, ...], total: bool = False) -> None:
         self.parts, self.total = parts, total
         self.bound: kernels.Passes | None = None
+        self.without_kernels = False
         self.chosen: dict[tuple[int, int], Callable[..., Sequence[Array]] | None] = {}
 
     def in_total(self) -> RowMixture:
@@ -107,7 +108,7 @@ class RowMixture(Summable):
         return cls(parts_of(spec, values))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"parts": self.parts, "total": self.total, "bound": None, "chosen": {}}
+        return {"parts": self.parts, "total": self.total, "bound": None, "without_kernels": False, "chosen": {}}
 
     def make_node(self, x: Any, v: Any, weights: Any, *thetas: Any) -> Apply:
         inputs = [pt.as_tensor_variable(value, dtype="float64") for value in (x, v, weights, *thetas)]
@@ -261,9 +262,12 @@ class RowMixture(Summable):
         bound = self.bound
         if bound is not None and bound.values is x and bound.v is v:
             return bound
-        if not self.kernels_pay(len(x), n_components):
+        if self.without_kernels or not self.kernels_pay(len(x), n_components):
             return None
         passes = kernels.Passes(x, v, self._blocks(), n_components, threads=1)  # chains run side by side
+        if not passes.pays:
+            self.without_kernels = True
+            return None
         self.bound = passes if unchanging(x) and unchanging(v) else None
         return passes
 

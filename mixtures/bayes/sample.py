@@ -156,7 +156,10 @@ def sample(
         "mixtures_chain_starts": json.dumps(kinds),
         "mixtures_pivot": pivot.estimate,
     }
-    return assemble(trace, spec, program, pivot.params, attrs)
+    try:
+        return assemble(trace, spec, program, pivot.params, attrs)
+    except KeyboardInterrupt:  # what is drawn is kept; a second one ends this too
+        return assemble(trace, spec, program, pivot.params, attrs | {"mixtures_interrupted": 1})
 
 
 def _fit(resolved: Mixture, rows: Any, estimate: str, seed: int) -> EMFit:

@@ -214,12 +214,29 @@ def cross_check(
             )
         except InterruptedRunError:
             return _cut_off(spec, resolved, rows, mle, map_, "sampling")
+    try:
+        return _checked(spec, resolved, rows, mle, map_, posterior, seed_checks, say)
+    except KeyboardInterrupt:
+        return _cut_off(spec, resolved, rows, mle, map_, "the checks", posterior)
+
+
+def _checked(
+    spec: Mixture,
+    resolved: Mixture,
+    rows: Rows,
+    mle: Estimate,
+    map_: Estimate | None,
+    posterior: Any,
+    seed: int,
+    say: Progress,
+) -> CrossCheck:
+    """All checks of the estimates and draws that there are."""
     other = _checked_specification(posterior, resolved, rows)
     found = Draws.of(posterior, resolved)
-    evidence = Evidence(spec, resolved, rows, mle, map_, found, other, np.random.default_rng(seed_checks))
+    evidence = Evidence(spec, resolved, rows, mle, map_, found, other, np.random.default_rng(seed))
     say("checks", 0, len(ALL))
     _adopt_better(evidence)
-    evidence.rng = np.random.default_rng(seed_checks)
+    evidence.rng = np.random.default_rng(seed)
     checks = []
     for position, check in enumerate(ALL):
         checks.append(check(evidence))
@@ -248,18 +265,30 @@ def _collapsed(
 
 
 def _cut_off(
-    spec: Mixture, resolved: Mixture, rows: Rows, mle: Estimate, map_: Estimate | None, phase: str
+    spec: Mixture,
+    resolved: Mixture,
+    rows: Rows,
+    mle: Estimate,
+    map_: Estimate | None,
+    phase: str,
+    posterior: Any = None,
 ) -> CrossCheck:
-    """What there is when the user interrupts before there are draws."""
+    """What there is when the user interrupts before the checks are done."""
+    kept = "before any draw was kept; the best estimate so far is kept"
+    next_step = "run again, or call fit and sample one after the other and pass both to cross_check."
+    if posterior is not None:
+        kept = "before they were done; the estimates and the draws are kept"
+        next_step = "run again with fit= and posterior= what .mle and .posterior hold, which leaves the checks alone to be made."
     check = Check(
         "interruption",
         "Did every part run to its end?",
         CheckStatus.FAIL,
-        sentence=f"{phase} was interrupted before any draw was kept; the best estimate so far is kept.",
-        next_step="run again, or call fit and sample one after the other and pass both to cross_check.",
+        sentence=f"{phase} {'were' if posterior is not None else 'was'} interrupted {kept}.",
+        next_step=next_step,
     )
     map_fit = map_.fit if map_ is not None else None
-    return CrossCheck(spec, resolved, mle.fit, map_fit, None, _em_table(resolved, mle), (check,), decide([check]), rows)
+    table = _em_table(resolved, mle)
+    return CrossCheck(spec, resolved, mle.fit, map_fit, posterior, table, (check,), decide([check]), rows)
 
 
 def _mle(spec: Mixture, resolved: Mixture, rows: Rows, given: Any, starts: int, seed: int, say: Progress) -> Estimate:

@@ -113,7 +113,9 @@ class EMProgram:
 
     def log_likelihood(self, p: Mapping[str, Any]) -> float:
         """Log-likelihood of p, data units."""
-        return float(self._program.v @ self._program.row_log_likelihood(self._standard(p)))
+        rows = self._program.row_log_likelihood(self._standard(p))
+        rows *= self._program.v
+        return float(rows.sum())  # in pairs: a product with the weights would add one row after the other
 
     def log_prior(self, p: Mapping[str, Any]) -> float:
         """Log prior density of p with its constants, data units."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..families.base import DegenerateComponentError
 from .coordinates import Coordinates
 from .methods import Method, Run
 from .program import Evaluation, Params, Program
@@ -21,7 +22,7 @@ FEWEST, MOST = 4, 64
 """Climbs in a crowd: fewer gain nothing, more keep the user waiting for the first to arrive."""
 
 
-class InterruptedCrowd(Exception):
+class InterruptedCrowd(KeyboardInterrupt):
     """The user interrupted climbs in company: carries how far they had come."""
 
     def __init__(self, reached: Sequence[Run]) -> None:
@@ -79,11 +80,11 @@ class Crowd:
 
     def plain_step(self) -> None:
         """One E- and one M-step of everyone."""
-        self._accept(*self._evaluate(self.stack.m_step(self.evaluation, self.p), self.p))
+        self._accept(*self._evaluate(self._maximised(), self.p))
 
     def leap(self, start: Params) -> None:
         """To the squared extrapolation of `start`, here and the next step; to that step where the extrapolation lies lower than here."""
-        second = self.stack.m_step(self.evaluation, self.p)
+        second = self._maximised()
         p, evaluation = self._evaluate(self._extrapolated(start, second), second)
         low = np.flatnonzero(~(evaluation.objective >= self.evaluation.objective) & ~self.failed)
         if len(low):
@@ -99,6 +100,21 @@ class Crowd:
         self._accept(p, evaluation)
 
     # -- passes ----------------------------------------------------------------------------------------------------------
+
+    def _maximised(self) -> Params:
+        """The M-step of everyone; who has none stays where he is."""
+        try:
+            return self.stack.m_step(self.evaluation, self.p)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            points = []
+            for s in range(len(self.members)):
+                here = self.stack.point(self.p, s)
+                try:
+                    points.append(self.program.m_step(self.stack.evaluation(self.evaluation, s), here))
+                except (DegenerateComponentError, np.linalg.LinAlgError):  # which of them shows when he climbs alone
+                    self.failed[s] = True
+                    points.append(here)
+            return join(points)
 
     def _first_pass(self) -> StackEvaluation:
         begun: Sequence[Evaluation] = ()

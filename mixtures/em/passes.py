@@ -109,6 +109,13 @@ class Passes:
             bound = block.family.kernel(rows, len(block.components))
             self.kernels.append(bound if bound is not None else NumPyKernel(rows, block.family, len(block.components)))
 
+    @property
+    def pays(self) -> bool:
+        """Whether a block has compiled functions, or they are asked for: else NumPy's formulas, which keep what they make of the rows, are faster."""
+        from ..kernels.bound import NumPyKernel
+
+        return pays(0) or not all(isinstance(kernel, NumPyKernel) for kernel in self.kernels)
+
     def on(self, values: Array, v: Array) -> Passes:
         """The same for other rows."""
         return replace(self, values=values, v=v)
@@ -209,7 +216,7 @@ class Passes:
 
     def _pieces(
         self, log_weights: Array, at: list[Any], start: int, stop: int
-    ) -> Iterator[tuple[int, int, Array, list[Array]]]:
+    ) -> Iterator[tuple[int, int, Array, list[Any]]]:
         """Ranges of rows with their log(w f), (tiles, K, 256 and some)."""
         from ..kernels.softmax import ROW, TILE
 

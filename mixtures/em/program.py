@@ -221,7 +221,7 @@ class Program:
 
     @cached_property
     def passes(self) -> Passes | None:
-        """The compiled passes over these rows; None where the rows are too few for them, and NumPy's formulas serve."""
+        """The compiled passes over these rows; None where NumPy's formulas serve: the rows are few, or no family has compiled functions."""
         from .passes import Block, Passes, pays, work
 
         blocks = [
@@ -229,7 +229,8 @@ class Program:
         ]
         if not pays(work(blocks, len(self.v), self.n_components)):
             return None
-        return Passes(self.rows.values, self.v, blocks, self.n_components, self.threads)
+        passes = Passes(self.rows.values, self.v, blocks, self.n_components, self.threads)
+        return passes if passes.pays else None
 
     # -- passes -----------------------------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from ..kernels.threads import one_blas_thread
 from .coordinates import Coordinates, newton_decrement, smallest_relative_curvature
 from .crowd import InterruptedCrowd, climb_together, party_size
 from .edges import leave_edges, snap_to_edges
-from .methods import COLLAPSED, Method, Run
-from .program import Evaluation, Params, Program, soft_assignment
+from .methods import COLLAPSED, EM, Method, Run
+from .program import Assignment, Evaluation, Params, Program, soft_assignment
 from .starts import KINDS, StartMaker
 from .status import Status
 
@@ -43,6 +43,8 @@ FLATTEST = 0.01
 """Curvature, scaled likewise, that directions count as having at least where steps along them are taken."""
 SUBSAMPLE = 10_000
 """More distinct rows than twice this, and the starts run on a random subsample of this size."""
+SOUND = ("optimum", "unfinished")
+"""Kinds of optima that an estimate may be."""
 OUT_OF_REACH = 6.0
 """Standard errors, of the difference on the subsample, by which an optimum may lie below the best and still be climbed from on all rows."""
 
@@ -97,8 +99,8 @@ class Search:
         return sum(optimum.passes for optimum in self.optima)
 
 
-class InterruptedClimb(Exception):
-    """The user interrupted a climb: carries how far it had come."""
+class InterruptedClimb(KeyboardInterrupt):
+    """The user interrupted a climb: carries how far it had come. To those who do not ask, an interrupt as any other."""
 
     def __init__(self, reached: Optimum) -> None:
         super().__init__("interrupted")
@@ -387,19 +389,27 @@ def search(
     stage = program
     if isinstance(starts, int) and len(program.v) > 2 * SUBSAMPLE:
         found.subsample = SUBSAMPLE
-        stage = program.on(_subsample(program, rng))
+        stage = program.on(_subsample(program.rows, rng))
     try:
         with one_blas_thread():
-            done = 0
-            for some in _parties(_starting_points(stage, starts, rng), party_size(stage, method)):
-                runs = climb_together(stage, method, [p for _, p in some])
-                for position, (kind, p) in enumerate(some):
-                    end = climb(stage, method, runs[position] or p, known=found.optima, threshold=threshold)
-                    runs[position] = None
-                    _add(found, replace(end, start_kinds=(kind,)))
-                    done += 1
-                    if progress is not None:
-                        progress(done, starts if isinstance(starts, int) else done)
+            while True:
+                done = 0
+                for some in _parties(_starting_points(stage, starts, rng), party_size(stage, method)):
+                    runs = climb_together(stage, method, [p for _, p in some])
+                    for position, (kind, p) in enumerate(some):
+                        try:
+                            end = climb(stage, method, runs[position] or p, known=found.optima, threshold=threshold)
+                            _add(found, replace(end, start_kinds=(kind,)))
+                        except (DegenerateComponentError, np.linalg.LinAlgError):  # at the start itself
+                            if stage is program:
+                                raise
+                        runs[position] = None
+                        done += 1
+                        if progress is not None:
+                            progress(done, starts if isinstance(starts, int) else done)
+                if stage is program or any(optimum.kind in SOUND for optimum in found.optima):
+                    break
+                stage, found.optima, found.subsample = program, [], None  # what few rows do not tell, all rows may
             if stage is not program:
                 candidates, found.optima = _candidates(found.optima, stage), _best_on_all_rows(found.optima, program)
                 stage = program
@@ -424,7 +434,7 @@ def search(
 def _add_best(found: Search, runs: Iterable[Run], threshold: float) -> None:
     """Of climbs that were cut off, the highest, if it has come higher than any that arrived."""
     best = max(runs, key=lambda run: run.history[-1], default=None)
-    sound = [optimum.objective for optimum in found.optima if optimum.kind in ("optimum", "unfinished")]
+    sound = [optimum.objective for optimum in found.optima if optimum.kind in SOUND]
     if best is not None and best.history[-1] > max(sound, default=-np.inf):
         _add(found, _arrived(best, Status.PASS_LIMIT, np.inf, None, threshold))
 
@@ -468,27 +478,63 @@ def start_kinds(count: int) -> list[str]:
     return order
 
 
-def _subsample(program: Program, rng: np.random.Generator) -> Rows:
-    rows = program.rows
-    take = np.sort(rng.choice(len(rows.weights), size=SUBSAMPLE, replace=False))
-    return replace(rows, values=rows.values[take], weights=rows.weights[take], inverse=None)
+def _subsample(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Rows at random, by their weights where these differ: heavy ones then come several times, which becomes their weight."""
+    n, v = len(rows.weights), rows.weights
+    if v.min() == v.max():
+        take = np.sort(rng.choice(n, size=SUBSAMPLE, replace=False))
+        return replace(rows, values=rows.values[take], weights=v[take], inverse=None)
+    reached = np.cumsum(v / v.max())
+    steps = (rng.random() + np.arange(SUBSAMPLE)) * (reached[-1] / SUBSAMPLE)  # at equal distances along the weights
+    take, times = np.unique(np.minimum(np.searchsorted(reached, steps, side="right"), n - 1), return_counts=True)
+    return replace(rows, values=rows.values[take], weights=times * v.mean(), inverse=None)
 
 
 def _best_on_all_rows(optima: Iterable[Optimum], program: Program) -> list[Optimum]:
     """The best optimum of the subsample, valued on all rows but not yet climbed from."""
     best = sorted_optima(optima)[0]
-    evaluation = program.evaluate(best.p)
+    try:
+        run = _on_all_rows(best.p, program, EM())
+    except (DegenerateComponentError, np.linalg.LinAlgError):
+        return [replace(best, kind="collapsing", status=Status.COLLAPSING)]
     return [
         replace(
-            best, evaluation=evaluation, kind="unfinished", status=Status.PASS_LIMIT, history=(evaluation.objective,)
+            best,
+            p=run.p,
+            evaluation=run.evaluation,
+            kind="unfinished",
+            status=Status.PASS_LIMIT,
+            history=tuple(run.history),
         )
     ]
+
+
+def _on_all_rows(p: Params, program: Program, method: Method) -> Run:
+    """A climb on all rows from an optimum of some; where that gives rows no density which the others had not told of, from beside it.
+
+    A rate or a share of 0 that is right for the subsample is moved by an M-step in which such rows belong to all components alike.
+    """
+    run = Run(program, method, p)
+    if np.isfinite(run.history[-1]):
+        return run
+    return Run(program, method, program.m_step(program.evaluate(p, _SHARING), p), passes=run.passes + 1)
+
+
+def _shared(joint: Array) -> tuple[Array, Array]:
+    values, R = soft_assignment(joint)
+    without = ~(values > -np.inf)
+    R[without] = 1.0 / joint.shape[1]
+    return values, R
+
+
+_SHARING = Assignment(_shared)
+"""Responsibilities, with rows that have no density shared by all components."""
 
 
 def _candidates(optima: Iterable[Optimum], subsample: Program) -> list[Optimum]:
     """The best few optima of the subsample, without those that more rows will hardly lift above the best."""
     optima = sorted_optima(optima)
-    sound = [o for o in optima if o.kind in ("optimum", "unfinished")][:5]
+    sound = [o for o in optima if o.kind in SOUND][:5]
     if len(sound) < 2:
         return sound or optima[:1]
     best = subsample.row_log_likelihood(sound[0].p)
@@ -506,7 +552,11 @@ def _finish_on_all_rows(
     """Climb on all rows from these optima of the subsample."""
     arrived = Search()
     for optimum in candidates:
-        end = climb(program, method, optimum.p, known=arrived.optima, threshold=threshold)
+        try:
+            run = _on_all_rows(optimum.p, program, method)
+        except (DegenerateComponentError, np.linalg.LinAlgError):
+            continue
+        end = climb(program, method, run, known=arrived.optima, threshold=threshold)
         _add(arrived, replace(end, count=optimum.count, start_kinds=optimum.start_kinds))
         found.optima = arrived.optima
 

@@ -295,7 +295,11 @@ class Gaussian(Family):
 
     def draw(self, z: NDArray[np.intp], theta: Theta, rng: np.random.Generator) -> Array:
         factor = _factors(theta["covariance"]).lower
-        return theta["mean"][z] + np.einsum("nab,nb->na", factor[z], rng.standard_normal((len(z), factor.shape[-1])))
+        found = rng.standard_normal((len(z), factor.shape[-1]))
+        for j in np.unique(z):
+            own = z == j
+            found[own] = theta["mean"][j] + found[own] @ factor[j].T
+        return found
 
     def pymc_log_density(self, x: Any, theta: Mapping[str, Any]) -> Any:
         import pymc as pm

@@ -69,15 +69,15 @@ class Kernel:
         """Numbers per row that `density` leaves for `statistics`."""
         return 0
 
-    def work(self, tiles: int) -> Array:
+    def work(self, tiles: int) -> Any:
         """A buffer for them."""
         return np.empty(0)
 
-    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
+    def density(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Any) -> None:
         """Add log densities of rows start to stop to joint."""
         raise NotImplementedError
 
-    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums) -> None:
+    def statistics(self, at: Any, start: int, stop: int, places: Places, joint: Array, work: Any, sums: Sums) -> None:
         """Add statistics of the same rows to sums, from responsibilities in joint and what `density` left in work."""
         raise NotImplementedError
 
@@ -138,17 +138,22 @@ class NumPyKernel(Kernel):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return self.found
 
-    def density(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array) -> None:
-        density = self.family.log_density(self.rows.standardised(start, stop), at)
+    def work(self, tiles: int) -> list[Any]:
+        """Room for standardised rows, and for what the family's E-step leaves for its statistics."""
+        return [None, None]
+
+    def density(self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: list[Any]) -> None:
+        work[0] = self.rows.standardised(start, stop)
+        density, work[1] = self.family.e_step(work[0], at)
         for tile in range(-(-(stop - start) // TILE)):
             part = density[tile * TILE : (tile + 1) * TILE].T
             joint[tile, places, : part.shape[1]] += part
 
     def statistics(
-        self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: Array, sums: Sums
+        self, at: Theta, start: int, stop: int, places: Places, joint: Array, work: list[Any], sums: Sums
     ) -> None:
         own = joint[:, places, :TILE].transpose(0, 2, 1).reshape(-1, len(places))[: stop - start]
-        for name, value in self.family.statistics(self.rows.standardised(start, stop), own, at).items():
+        for name, value in self.family.statistics_after(work[1], work[0], own, at).items():
             sums[name] += value
 
     def named(self, mass: Array, sums: Sums) -> Sums:

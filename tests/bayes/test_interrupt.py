@@ -14,10 +14,12 @@ import xarray as xr
 from helpers_bayes import CASES
 
 import mixtures as mx
+from mixtures.bayes import sample as sampling
 from mixtures.bayes import stack
 from mixtures.bayes.nutpie_sampler import Nutpie, without_gaps
 from mixtures.bayes.op import RowMixture
 from mixtures.bayes.sample import _NUTS
+from mixtures.em import run
 from mixtures.em.program import Program
 from mixtures.kernels.interrupts import raise_meant
 
@@ -33,6 +35,9 @@ try:
 except mx.FitError as error:
     print("error", error)
 """
+
+
+signals = pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
 
 
 def children_of(pid: int) -> list[int]:
@@ -106,6 +111,7 @@ def repeated_until_interrupted(call) -> None:
         call()
 
 
+@signals
 @pytest.mark.parametrize("what", ["rows", "graph"])
 def test_an_interrupt_during_a_compiled_function_is_an_interrupt(what: str):
     rng = np.random.default_rng(0)
@@ -164,7 +170,7 @@ def test_a_trace_without_any_draw_is_an_interruption(draws: int):
         without_gaps(stack.make_container({"posterior": value}))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+@signals
 def test_an_interruption_of_nutpie_keeps_the_draws_there_are(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("nutpie")
     draw = Nutpie.draw
@@ -184,3 +190,32 @@ def test_an_interruption_of_nutpie_keeps_the_draws_there_are(monkeypatch: pytest
     assert found.attrs["mixtures_interrupted"] == 1
     with pytest.raises(mx.FitError, match="interrupted before any draw"):
         mx.sample(case.spec, case.data, draws=10, tune=2_000_000, **arguments)
+
+
+# -- interrupts around the draws --------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_during_a_climb_is_one_to_those_who_do_not_know_climbs(monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*args, **kwargs):
+        raise run.InterruptedClimb(None)
+
+    monkeypatch.setattr("mixtures.bayes.chains.climb", interrupted)
+    case = CASES["one column"]
+    with pytest.raises(mx.FitError, match="interrupted before any draw"):
+        mx.sample(case.spec, case.data, draws=5, tune=5, chains=2, cores=1, rng=1)
+
+
+def test_an_interrupt_while_draws_are_relabelled_keeps_them(monkeypatch: pytest.MonkeyPatch):
+    calls, assemble = [], sampling.assemble
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return assemble(*args)
+
+    monkeypatch.setattr(sampling, "assemble", interrupted)
+    case = CASES["one column"]
+    found = mx.sample(case.spec, case.data, draws=5, tune=5, chains=2, cores=1, rng=1)
+    assert stack.group(found, "posterior").sizes["draw"] == 5
+    assert found.attrs["mixtures_interrupted"] == 1

@@ -101,6 +101,20 @@ def test_an_interrupted_comparison_keeps_its_fits_and_is_inconclusive(phase):
     assert "interrupted" in found.summary()
 
 
+def test_interrupted_checks_keep_the_draws_and_can_be_made_again():
+    def interrupt(now, done, total):
+        if now == "checks" and done == 2:
+            raise KeyboardInterrupt
+
+    spec, data = mx.Mixture(mx.Gaussian("eruptions"), n_components=2), mx.load_dataset("old_faithful")
+    found = mx.cross_check(spec, data, rng=1, draws=50, tune=50, chains=2, progress=interrupt)
+    assert found.verdict.deciding == ("interruption",)
+    assert "the draws are kept" in found.checks[0].sentence
+    again = mx.cross_check(spec, data, rng=1, fit=found.mle, posterior=found.posterior)
+    assert again.verdict.deciding != ("interruption",)
+    assert len(again.checks) == 11
+
+
 @pytest.mark.slow
 def test_a_known_null_beside_an_alternative_agrees_and_is_never_swapped():
     """Local false discovery rates: 5000 z values, weights 0.9 / 0.1, null N(0, 1), alternative N(2.5, 1)."""

@@ -264,8 +264,18 @@ def test_the_pass_limit_is_an_honest_status():
 def test_numbers_whose_squares_overflow_are_named():
     with pytest.raises(mx.DataError, match=r"Column 'x', row 2: 1e\+300 is too large"):
         mx.fit(gaussian(2, "x"), {"x": [0.0, 1.0, 1e300, 2.0]})
+    with pytest.raises(mx.DataError, match=r"Column 'y', row 1: -1e\+300 is too large"):
+        mx.fit(gaussian(1, "x", "y"), {"x": [np.nan, 1.0, 3.0, 2.0], "y": [0.0, -1e300, 1.0, 2.0]})
     with pytest.raises(mx.DataError, match="too large for float64"):
         mx.fit(gaussian(2, "x"), {"x": [10**400, 1, 2, 3]})
+
+
+def test_a_row_of_weight_0_may_hold_any_number():
+    x, v = np.array([0.0, 1.0, 1e300, 2.0, 1.5, np.inf]), np.array([1.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+    found, expected = (
+        mx.fit(gaussian(1, "x"), {"x": value}, sample_weight=weight) for value, weight in ((x, v), (x[v > 0], v[v > 0]))
+    )
+    assert found.log_likelihood == expected.log_likelihood
 
 
 @pytest.mark.parametrize("unit", [1e-150, 1e-200, 1e-305])

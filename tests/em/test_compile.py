@@ -1,5 +1,6 @@
 """`compile_em`: every step of EM by hand is the step that `fit` takes."""
 
+import math
 import pickle
 
 import numpy as np
@@ -222,3 +223,12 @@ def test_parameters_given_to_two_programs_are_taken_in_the_units_of_each(em, dat
     assert narrower.log_likelihood(em.start(rng=1)) == pytest.approx(apart[1], rel=1e-13)  # nobody has read it before
     assert [em.log_likelihood(p), narrower.log_likelihood(p)] == pytest.approx(apart, rel=1e-13)
     assert em.log_likelihood(p) == pytest.approx(apart[0], rel=1e-13)
+
+
+def test_the_log_likelihood_of_many_rows_is_their_exact_sum():
+    items = (np.random.default_rng(0).random((1_000_000, 4)) < 0.3).astype(float)
+    spec = mx.Mixture(mx.Bernoulli("a", "b", "c", "d"), n_components=2)
+    em = mx.compile_em(spec, items)
+    p = em.start(rng=1, method="random direction")
+    one = np.log(p["weights"]) + items @ np.log(p["probability"]).T + (1.0 - items) @ np.log1p(-p["probability"]).T
+    assert em.log_likelihood(p) == pytest.approx(math.fsum(np.logaddexp(*one.T)), rel=1e-13)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mixtures as mx
 from mixtures.bayes.op import RowMixture, parts_of
+from mixtures.data import read_rows
 from mixtures.em import passes
 from mixtures.em.passes import VARIABLE
 from mixtures.em.program import Params, Program
@@ -504,3 +505,14 @@ def test_ctrl_c_in_threads_returns_the_best_so_far():
         out = process.communicate(timeout=120)[0].splitlines()[-1]
     assert out.startswith("INTERRUPTED -"), out
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("family", "compiled"), [(mx.Poisson("x"), False), (mx.Gaussian("x"), True)])
+def test_families_without_compiled_functions_keep_numpys_formulas(family, compiled, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MIXTURES_KERNELS", raising=False)
+    x = np.random.default_rng(0).poisson(3.0, size=(200_000, 1)).astype(float)
+    spec = mx.Mixture(family, n_components=2)
+    rows = read_rows(x, ["x"], merge=False)
+    assert (Program(spec.resolve(rows), rows).passes is not None) == compiled
+    monkeypatch.setenv("MIXTURES_KERNELS", "always")
+    assert Program(spec.resolve(rows), rows).passes is not None

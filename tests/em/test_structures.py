@@ -6,6 +6,7 @@ from scipy.linalg import expm
 from scipy.optimize import minimize
 
 import mixtures as mx
+from mixtures import structures
 from mixtures.structures import Chart, maximise_structure
 
 IRIS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
@@ -179,3 +180,17 @@ def test_the_posterior_mode_keeps_covariances_away_from_zero_where_the_likelihoo
         fit = mx.fit(spec, data, rng=1, estimate="map", starts=15)
         assert fit.status.converged
         assert np.linalg.eigvalsh(fit.point["covariance"]).min() > 1e-3
+
+
+@pytest.mark.parametrize("volume", ["V", "E"])
+@pytest.mark.parametrize(("d", "most"), [(14, 10), (40, 50)])
+def test_common_axes_of_many_columns_are_a_minimum_over_every_rotation_of_two(
+    d: int, most: int, volume: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(structures, "MOST_AXES", most)
+    rng = np.random.default_rng(d)
+    a = rng.normal(size=(1, 2, d, 3 * d)) * rng.uniform(0.5, 3.0, size=(1, 2, d, 1))
+    scatter, rows = a @ a.swapaxes(-1, -2), np.array([[60.0, 90.0]])
+    axes = structures._common_axes(scatter, rows, scatter / rows[..., None, None], volume)
+    np.testing.assert_allclose(axes[0].T @ axes[0], np.eye(d), atol=1e-10)
+    assert structures._sweep(axes, structures._turned(axes, scatter), rows, volume) < 1e-6
