@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar, cast
 
@@ -50,7 +51,7 @@ def as_done(task: Callable[[int], Result], tasks: int, processes: int) -> Iterat
     context = multiprocessing.get_context("fork")
     workers: dict[Connection, multiprocessing.process.BaseProcess] = {}
     try:
-        with one_blas_thread(), warnings.catch_warnings():  # workers start no threads and inherit none that run
+        with _without_interrupts(), one_blas_thread(), warnings.catch_warnings():  # workers inherit no running threads
             warnings.filterwarnings("ignore", message=r".*use of fork\(\)", category=DeprecationWarning)
             for _ in range(processes):
                 ours, theirs = context.Pipe()
@@ -82,6 +83,16 @@ def as_done(task: Callable[[int], Result], tasks: int, processes: int) -> Iterat
         _end(workers)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is heard of afterwards: a process that has just been forked does not ignore it yet, and Python loses one during a fork."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end(workers: dict[Connection, multiprocessing.process.BaseProcess]) -> None:
     """End them all; an interrupt meanwhile is passed on afterwards."""
     interrupt: KeyboardInterrupt | None = None
@@ -101,6 +112,7 @@ def _end(workers: dict[Connection, multiprocessing.process.BaseProcess]) -> None
 def _work(task: Callable[[int], Result], connection: Connection, others: tuple[Connection, ...]) -> None:
     """A worker: takes numbers until there is none. The parent alone hears of Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for other in others:
         other.close()
     try:

@@ -407,7 +407,7 @@ def search(
                         done += 1
                         if progress is not None:
                             progress(done, starts if isinstance(starts, int) else done)
-                if stage is program or any(optimum.kind in SOUND for optimum in found.optima):
+                if stage is program or any(optimum.kind != "collapsing" for optimum in found.optima):
                     break
                 stage, found.optima, found.subsample = program, [], None  # what few rows do not tell, all rows may
             if stage is not program:
