@@ -75,7 +75,8 @@ def plot_cross_check(check: Any) -> Picture:
         figure.suptitle(f"EM against the posterior: {check.verdict.word}", fontsize=12.0)
         drawn = check.posterior is not None
         apart = drawn and any(panel.draws_apart for panel in found)
-        _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=drawn, with_draws=apart)
+        intervals = drawn and with_forest
+        _legend(figure, spec.n_components, with_forest=with_forest, with_posterior=intervals, with_draws=apart)
     return figure
 
 

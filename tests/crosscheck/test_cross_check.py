@@ -110,6 +110,8 @@ def test_interrupted_checks_keep_the_draws_and_can_be_made_again():
     found = mx.cross_check(spec, data, rng=1, draws=50, tune=50, chains=2, progress=interrupt)
     assert found.verdict.deciding == ("interruption",)
     assert "the draws are kept" in found.checks[0].sentence
+    (legend,) = found.plot().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["component 0", "component 1", "posterior draws"]
     again = mx.cross_check(spec, data, rng=1, fit=found.mle, posterior=found.posterior)
     assert again.verdict.deciding != ("interruption",)
     assert len(again.checks) == 11
