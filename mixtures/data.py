@@ -166,20 +166,18 @@ def _refuse_not_finite(
     keep_empty: bool,
 ) -> bool:
     """Whether cells are missing where they may be."""
-    finite, large = True, None
+    finite = True
     for start, block in zip(range(0, len(values), BLOCK), _blocks(values), strict=False):
         if not block.size or max(block.max(), -block.min()) <= LARGEST:  # so not where one is NaN
             continue
         finite = finite and bool(np.isfinite(block).all())
-        own = np.argwhere((np.abs(block) > LARGEST) & np.isfinite(block) & used[start : start + BLOCK, None])
-        if len(own) and large is None:
-            large = start + int(own[0, 0]), int(own[0, 1])
-    if large is not None:
-        i, j = large
-        raise DataError(
-            f"Column {columns[j]!r}, {row_label(i, table.index)}: {values[i, j]:g} is too large for squares of it to be computed. "
-            "Rescale the column."
-        )
+        large = np.argwhere((np.abs(block) > LARGEST) & np.isfinite(block) & used[start : start + BLOCK, None])
+        if len(large):
+            i, j = (int(k) for k in large[0])
+            raise DataError(
+                f"Column {columns[j]!r}, {row_label(start + i, table.index)}: {block[i, j]:g} is too large for squares of it to be "
+                "computed. Rescale the column."
+            )
     if finite:
         return False
     bad = ~np.isfinite(values) & used[:, None]

@@ -217,7 +217,7 @@ def cross_check(
     try:
         return _checked(spec, resolved, rows, mle, map_, posterior, seed_checks, say)
     except KeyboardInterrupt:
-        return _cut_off(spec, resolved, rows, mle, map_, "the checks", posterior)
+        return _cut_off(spec, resolved, rows, mle, map_, "checking", posterior)
 
 
 def _checked(
@@ -274,16 +274,19 @@ def _cut_off(
     posterior: Any = None,
 ) -> CrossCheck:
     """What there is when the user interrupts before the checks are done."""
-    kept = "before any draw was kept; the best estimate so far is kept"
-    next_step = "run again, or call fit and sample one after the other and pass both to cross_check."
-    if posterior is not None:
-        kept = "before they were done; the estimates and the draws are kept"
-        next_step = "run again with fit= and posterior= what .mle and .posterior hold, which leaves the checks alone to be made."
+    if posterior is None:
+        kept = "before any draw was kept; the best estimate so far is kept"
+        next_step = "run again, or call fit and sample one after the other and pass both to cross_check."
+    else:
+        kept = "before it was done; the estimates and the draws are kept"
+        next_step = (
+            "pass what .mle and .posterior hold as fit= and posterior=, which leaves the checks alone to be made."
+        )
     check = Check(
         "interruption",
         "Did every part run to its end?",
         CheckStatus.FAIL,
-        sentence=f"{phase} {'were' if posterior is not None else 'was'} interrupted {kept}.",
+        sentence=f"{phase} was interrupted {kept}.",
         next_step=next_step,
     )
     map_fit = map_.fit if map_ is not None else None
