@@ -28,6 +28,7 @@ body { font: 16px/1.45 system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; 
 h1 { font-size: 1.5rem; margin-bottom: 0.3rem; }
 h2 { font-size: 1.15rem; margin-top: 2rem; }
 .scroll { overflow-x: auto; }
+.scroll th, .scroll td { padding: 0.25rem 0.45rem; }
 table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 th:first-child, td.text { text-align: left; }
